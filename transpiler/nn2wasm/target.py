@@ -1,0 +1,94 @@
+"""What a machine can do, as data. Nobody asks "is this wasm?" anywhere else.
+
+`features` are instruction sets, `traits` say how the target runs; a kernel is allowed where its
+`needs` are among them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from enum import Enum
+
+from nn2wasm.errors import UnknownTarget
+
+
+class ArtifactKind(Enum):
+    """What a build for a target ends in."""
+
+    WASM = "wasm"
+    C = "c"
+    NATIVE = "native"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A machine to build for.
+
+    Attributes:
+        name: as typed after ``--target``.
+        summary: one line for ``nn2wasm targets``.
+        kind: what the build ends in.
+        zig_triple: machine for zig, empty for the one that runs nn2wasm.
+        zig_flags: further compiler flags.
+        features: instruction sets that kernels may use.
+        traits: how it runs; kernels may prefer some.
+    """
+
+    name: str
+    summary: str
+    kind: ArtifactKind
+    zig_triple: str = ""
+    zig_flags: tuple[str, ...] = ()
+    features: frozenset[str] = frozenset()
+    traits: frozenset[str] = frozenset()
+
+
+TARGETS: tuple[Target, ...] = (
+    Target(
+        name="wasm",
+        summary="WebAssembly for every runtime from wasm3 up: MVP plus Lime1, no SIMD",
+        kind=ArtifactKind.WASM,
+        zig_triple="wasm32-freestanding",
+        zig_flags=("-mcpu=lime1", "-Os"),
+        traits=frozenset({"interp"}),
+    ),
+    Target(
+        name="wasm-simd128",
+        summary="WebAssembly with 128-bit SIMD: Node, browsers, wasmtime, edge workers",
+        kind=ArtifactKind.WASM,
+        zig_triple="wasm32-freestanding",
+        zig_flags=("-mcpu=lime1+simd128", "-Os"),
+        features=frozenset({"simd128"}),
+    ),
+    Target(
+        name="c",
+        summary="portable C11 sources, nothing compiled",
+        kind=ArtifactKind.C,
+        zig_flags=("-O2",),
+    ),
+    Target(
+        name="host",
+        summary="shared library for the machine that runs nn2wasm",
+        kind=ArtifactKind.NATIVE,
+        zig_flags=("-O3", "-march=native"),
+    ),
+)
+
+
+def find_target(name: str) -> Target:
+    """The target of that name.
+
+    Raises:
+        UnknownTarget: there is none; the text lists them and suggests the nearest.
+    """
+    for target in TARGETS:
+        if target.name == name:
+            return target
+    names = [target.name for target in TARGETS]
+    nearest = difflib.get_close_matches(name, names, n=1)
+    raise UnknownTarget(
+        f"unknown target {name!r}",
+        facts=[("known", ", ".join(names))],
+        hint=f"did you mean {nearest[0]!r}?" if nearest else "",
+    )
