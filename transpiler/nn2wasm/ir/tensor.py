@@ -1,0 +1,93 @@
+"""Tensors: a name, a type, a shape in memory order, and what the numbers mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir.dtype import DType
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantParams:
+    """real = (q − zero_point) · scale; per tensor, or per index of `axis`.
+
+    Attributes:
+        scale: float32, shape () or (size of the axis,).
+        zero_point: int32, the same shape.
+        axis: axis of a per-channel parameter, None for one pair for the whole tensor.
+    """
+
+    scale: Array
+    zero_point: Array
+    axis: int | None = None
+
+    def same_as(self, other: QuantParams | None) -> bool:
+        return (
+            other is not None
+            and self.axis == other.axis
+            and np.array_equal(self.scale, other.scale)
+            and np.array_equal(self.zero_point, other.zero_point)
+        )
+
+    @staticmethod
+    def per_tensor(scale: float, zero_point: int) -> QuantParams:
+        return QuantParams(np.asarray(scale, np.float32), np.asarray(zero_point, np.int32))
+
+
+@dataclass(slots=True, eq=False)
+class Tensor:
+    """An edge of the graph.
+
+    Attributes:
+        name: unique in its graph; from the model where it has one.
+        dtype: element type in memory.
+        shape: sizes in memory order, outermost first.
+        quant: what the integers mean, None for plain numbers.
+        data: the values of a constant, None for an activation.
+        source: the model's own tensor whose values this one holds, None where the model has none.
+        perm: axes of the source in memory order, None where they are as in the source. Layer-wise
+            verification turns values back with it.
+    """
+
+    name: str
+    dtype: DType
+    shape: Shape
+    quant: QuantParams | None = None
+    data: Array | None = None
+    source: str | None = None
+    perm: tuple[int, ...] | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def element_count(self) -> int:
+        return prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        return self.element_count * self.dtype.bytes
+
+    @property
+    def value(self) -> Array:
+        """The values of a constant."""
+        if self.data is None:
+            raise ValueError(f"tensor {self.name!r} is not constant")
+        return self.data
+
+    @staticmethod
+    def constant(name: str, data: Array, quant: QuantParams | None = None) -> Tensor:
+        contiguous = np.ascontiguousarray(data).reshape(data.shape)
+        return Tensor(name, DType.of(data), data.shape, quant, contiguous)
+
+    def __repr__(self) -> str:
+        kind = "const " if self.is_constant else ""
+        return f"<{kind}{self.name} {self.dtype.value}{list(self.shape)}>"
