@@ -1,0 +1,1 @@
+"""From files to graphs: nobody downstream sees ONNX."""

@@ -1,0 +1,72 @@
+"""What the reader hands on: an ONNX model as plain, checked values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nn2wasm.ir.dtype import DType
+from nn2wasm.ir.tensor import Array
+
+OutputType = tuple[DType | None, tuple[int | None, ...] | None]
+"""Declared element type (None: not one of ours) and shape (None: unknown axis, or unknown rank)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxValue:
+    """A graph input; every size of it is known and above zero."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxNodeRecord:
+    """A node after inlining.
+
+    Attributes:
+        domain: operator domain, empty for ai.onnx.
+        op_type: operator type, never empty.
+        name: for messages and reports, never empty; from the file where it has one.
+        inputs: tensor names, empty for one left out.
+        outputs: tensor names, empty for one left out.
+        attributes: int, float, str, a tuple of those, a numpy array for a (sparse) tensor, a
+            tuple of arrays for tensors, and as they are: onnx.GraphProto for a subgraph (a tuple
+            for several), onnx.TypeProto for a type.
+        opset: version of the node's domain; its subgraphs use the same.
+    """
+
+    domain: str
+    op_type: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, object]
+    opset: int
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A model whose names, sizes and order have been checked.
+
+    Attributes:
+        name: name of the graph, may be empty.
+        sha256: hex digest of the file's bytes (of the serialized form of a ModelProto).
+        opsets: version of each imported domain, empty string for ai.onnx.
+        inputs: graph inputs that are not initializers.
+        outputs: names of the graph outputs.
+        output_types: declared type of each output.
+        initializers: constants; float16 and bfloat16 became float32, 4-bit integers 8-bit ones.
+        nodes: in execution order, functions inlined.
+        producer: name and version of the program that wrote the file, may be empty.
+    """
+
+    name: str
+    sha256: str
+    opsets: dict[str, int]
+    inputs: tuple[OnnxValue, ...]
+    outputs: tuple[str, ...]
+    output_types: dict[str, OutputType]
+    initializers: dict[str, Array]
+    nodes: tuple[OnnxNodeRecord, ...]
+    producer: str
