@@ -1,0 +1,71 @@
+/* The interface of a compiled model, the same in a WebAssembly module and in a shared library:
+ *
+ *     nn_abi_version() -> 1
+ *     nn_input_count(), nn_output_count() -> count
+ *     nn_input(i), nn_output(i) -> address of the tensor, 0 where there is no such tensor
+ *     nn_run() -> 0, or the model's own status
+ *     nn_metadata() -> JSON text (shared libraries only; a module has a section for it)
+ *
+ * The arena is static, so one instance is one model with its own memory: not reentrant.
+ * The model comes in by macros: NN_HEADER "resnet8.h", NN_MODEL resnet8, NN_MODEL_UPPER RESNET8. */
+#include NN_HEADER
+
+#define NN_JOIN_(a, b) a##b
+#define NN_JOIN(a, b) NN_JOIN_(a, b)
+
+#if defined(__wasm__)
+#define NN_EXPORT(name) __attribute__((export_name(#name)))
+#elif defined(_WIN32)
+#define NN_EXPORT(name) __declspec(dllexport)
+#else
+#define NN_EXPORT(name) __attribute__((visibility("default")))
+#endif
+
+NN_EXPORT(nn_abi_version) int nn_abi_version(void);
+NN_EXPORT(nn_input_count) int nn_input_count(void);
+NN_EXPORT(nn_output_count) int nn_output_count(void);
+NN_EXPORT(nn_input) void *nn_input(int index);
+NN_EXPORT(nn_output) void *nn_output(int index);
+NN_EXPORT(nn_run) int nn_run(void);
+
+static _Alignas(16) unsigned char nn_arena[NN_JOIN(NN_MODEL_UPPER, _ARENA_BYTES)];
+
+int nn_abi_version(void)
+{
+    return 1;
+}
+
+int nn_input_count(void)
+{
+    return NN_JOIN(NN_MODEL_UPPER, _INPUT_COUNT);
+}
+
+int nn_output_count(void)
+{
+    return NN_JOIN(NN_MODEL_UPPER, _OUTPUT_COUNT);
+}
+
+void *nn_input(int index)
+{
+    return NN_JOIN(NN_MODEL, _input)(nn_arena, index);
+}
+
+void *nn_output(int index)
+{
+    return NN_JOIN(NN_MODEL, _output)(nn_arena, index);
+}
+
+int nn_run(void)
+{
+    return NN_JOIN(NN_MODEL, _run)(nn_arena);
+}
+
+#if !defined(__wasm__)
+extern const char nn_metadata_text[]; /* generated beside this file */
+NN_EXPORT(nn_metadata) const char *nn_metadata(void);
+
+const char *nn_metadata(void)
+{
+    return nn_metadata_text;
+}
+#endif
