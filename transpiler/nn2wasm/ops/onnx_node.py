@@ -1,0 +1,261 @@
+"""What an op sees of the ONNX node that it imports, and how it answers: by emitting nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.errors import DynamicShape, InvalidModel, OverBudget, UnsupportedFeature, quote
+from nn2wasm.ir import Array, Graph, Node, Op, QuantParams, Tensor
+from nn2wasm.ops.folding import fold
+
+
+class OnnxNode:
+    """An ONNX node with its inputs resolved to tensors.
+
+    Attributes:
+        graph: the graph under construction.
+        domain: operator domain, empty for ONNX's own.
+        op_type: operator type.
+        name: the node's name, never empty.
+        opset: version of its domain.
+        inputs: None for an optional input left out.
+        output_names: names that later nodes read, empty for an output left out.
+        fold_elements: largest constant that may be made.
+        tensor_elements: largest tensor that may be computed.
+        results: set by `emit` and `alias`: a tensor for each output.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        domain: str,
+        op_type: str,
+        name: str,
+        opset: int,
+        attributes: Mapping[str, object],
+        inputs: Sequence[Tensor | None],
+        output_names: Sequence[str],
+        fold_elements: int,
+        tensor_elements: int,
+        producers: dict[Tensor, Node],
+    ) -> None:
+        self.graph = graph
+        self.domain = domain
+        self.op_type = op_type
+        self.name = name
+        self.opset = opset
+        self.inputs = list(inputs)
+        self.output_names = list(output_names)
+        self.fold_elements = fold_elements
+        self.tensor_elements = tensor_elements
+        self._producers = producers
+        self.results: list[Tensor | None] = [None] * len(output_names)
+        self._attributes = attributes
+
+    # -- errors --------------------------------------------------------------------------------
+
+    def describe(self) -> str:
+        return f"{self.op_type} {quote(self.name)}"
+
+    def facts(self) -> list[tuple[str, str]]:
+        """A line for each input: its name, type and shape."""
+        return [
+            (
+                f"input {index}",
+                f"{quote(tensor.name)} {tensor.dtype.value} {list(tensor.shape)}",
+            )
+            for index, tensor in enumerate(self.inputs)
+            if tensor is not None
+        ]
+
+    def invalid(self, what: str, hint: str = "") -> InvalidModel:
+        return InvalidModel(f"{self.describe()}: {what}", facts=self.facts(), hint=hint)
+
+    def unsupported(self, what: str, hint: str = "") -> UnsupportedFeature:
+        return UnsupportedFeature(f"{self.describe()}: {what}", facts=self.facts(), hint=hint)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def optional(self, index: int) -> Tensor | None:
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def input(self, index: int) -> Tensor:
+        tensor = self.optional(index)
+        if tensor is None:
+            raise self.invalid(f"input {index} is missing")
+        return tensor
+
+    def constant(self, index: int, what: str) -> Array:
+        """Values of an input that must be known at compile time."""
+        tensor = self.input(index)
+        if tensor.data is None:
+            raise DynamicShape(
+                f"{self.describe()}: its {what} is computed at run time",
+                facts=[(what, quote(tensor.name))],
+                hint="fix the input shapes with --shape, or export the model with constant shapes",
+            )
+        return tensor.data
+
+    def is_static(self, tensor: Tensor) -> bool:
+        """A constant, or what an operation that is not folded at once makes of constants."""
+        producer = self._producer(tensor)
+        if producer is None:
+            return tensor.is_constant
+        return not producer.op.eager and all(t.is_constant for t in producer.present_inputs)
+
+    def static(self, index: int, what: str) -> Array:
+        """Values of an input that is static."""
+        producer = self._producer(self.input(index))
+        if producer is not None and not producer.op.eager:
+            arrays = fold(producer.op, producer.inputs, self.fold_elements, what, lazy=True)
+            if arrays is not None:
+                return arrays[0]
+        return self.constant(index, what)
+
+    def _producer(self, tensor: Tensor) -> Node | None:
+        return self._producers.get(tensor)
+
+    def give_meaning(self, tensor: Tensor, quant: QuantParams) -> None:
+        """Says what a tensor's integers mean, and those that were only moved to make it."""
+        pending = [tensor]
+        while pending:
+            one = pending.pop()
+            if one.quant is not None or one.is_constant:
+                continue
+            one.quant = quant
+            producer = self._producer(one)
+            if producer is not None and producer.op.moves:
+                pending += [t for t in producer.present_inputs if t.dtype is one.dtype]
+
+    def ints(self, index: int, what: str) -> tuple[int, ...] | None:
+        """Integers of a constant input, None where it is left out."""
+        if self.optional(index) is None:
+            return None
+        values = self.constant(index, what)
+        if values.dtype.kind not in "iu" or values.ndim > 1:
+            raise self.invalid(f"its {what} must be a list of integers")
+        return tuple(int(v) for v in np.atleast_1d(values))
+
+    def has(self, name: str) -> bool:
+        return name in self._attributes
+
+    def attr_int(self, name: str, default: int) -> int:
+        return int(self._typed(name, default, int))
+
+    def attr_float(self, name: str, default: float) -> float:
+        return float(self._typed(name, default, (float, int)))
+
+    def attr_str(self, name: str, default: str) -> str:
+        value = self._typed(name, default, (str, bytes))
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+    def attr_ints(self, name: str, default: Sequence[int] | None = None) -> tuple[int, ...] | None:
+        value = self._attributes.get(name)
+        if value is None:
+            return None if default is None else tuple(default)
+        if isinstance(value, tuple | list) and all(isinstance(v, int) for v in value):
+            return tuple(value)
+        raise self.invalid(f"attribute {name} must be a list of integers")
+
+    def attr_floats(self, name: str) -> tuple[float, ...] | None:
+        value = self._attributes.get(name)
+        if value is None:
+            return None
+        if isinstance(value, tuple | list) and all(isinstance(v, float | int) for v in value):
+            return tuple(float(v) for v in value)
+        raise self.invalid(f"attribute {name} must be a list of numbers")
+
+    def attr_tensor(self, name: str) -> Array | None:
+        value = self._attributes.get(name)
+        if value is None or isinstance(value, np.ndarray):
+            return value
+        raise self.invalid(f"attribute {name} must be a tensor")
+
+    def _typed(self, name: str, default: Any, kinds: Any) -> Any:
+        value = self._attributes.get(name, default)
+        if not isinstance(value, kinds):
+            raise self.invalid(f"attribute {name} has the wrong type")
+        return value
+
+    def axis(self, value: int, rank: int) -> int:
+        """An axis counted from the front."""
+        if not -rank <= value < max(rank, 1):
+            raise self.invalid(f"axis {value} is outside a tensor of rank {rank}")
+        return value % rank if rank else 0
+
+    def axes(self, values: Sequence[int], rank: int) -> tuple[int, ...]:
+        axes = tuple(self.axis(value, rank) for value in values)
+        if len(set(axes)) != len(axes):
+            raise self.invalid(f"axes {list(values)} name an axis twice")
+        return axes
+
+    # -- answering -----------------------------------------------------------------------------
+
+    def add(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor | None],
+        *,
+        suffix: str = "",
+        quant: QuantParams | None = None,
+    ) -> Tensor:
+        """A node on the way to the result, folded if its inputs are constant; its first output."""
+        return self._make(op, inputs, [quant], suffix)[0]
+
+    def emit(
+        self, op: Op, inputs: Sequence[Tensor | None], *, quant: QuantParams | None = None
+    ) -> None:
+        """The node that gives this ONNX node's outputs."""
+        self.alias(*self._make(op, inputs, [quant], ""))
+
+    def alias(self, *tensors: Tensor) -> None:
+        """These tensors are the outputs."""
+        for index, tensor in enumerate(tensors[: len(self.results)]):
+            self.results[index] = tensor
+
+    def value(self, data: Array, suffix: str = "value") -> Tensor:
+        """A constant of this node's own making."""
+        return self.graph.constant(f"{self.name}.{suffix}", data)
+
+    def _make(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor | None],
+        quants: Sequence[QuantParams | None],
+        suffix: str,
+    ) -> list[Tensor]:
+        stem = f"{self.name}.{suffix}" if suffix else self.name
+        folded = fold(op, inputs, self.fold_elements, self.describe())
+        if folded is not None:
+            return [
+                self.graph.constant(f"{stem}_folded", data, quant)
+                for data, quant in zip(folded, [*quants, *[None] * len(folded)], strict=False)
+            ]
+        node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
+        for tensor in node.outputs:
+            if tensor.element_count > self.tensor_elements:
+                raise OverBudget(
+                    f"{self.describe()}: a result of {tensor.element_count} elements",
+                    facts=[
+                        ("shape", str(list(tensor.shape))),
+                        ("limit", f"{self.tensor_elements} elements"),
+                    ],
+                )
+            self._producers[tensor] = node
+        self.graph.nodes.append(node)
+        if op.moves and len(node.outputs) >= 1 and node.inputs and node.inputs[0] is not None:
+            for tensor in node.outputs:
+                tensor.quant = tensor.quant or moved_quant(node)
+        return node.outputs
+
+
+def moved_quant(node: Node) -> QuantParams | None:
+    """Elements that only move keep their meaning, where all inputs share one per-tensor pair."""
+    quants = [tensor.quant for tensor in node.present_inputs if tensor.dtype is node.output.dtype]
+    first = quants[0] if quants else None
+    if first is None or first.axis is not None or not all(first.same_as(q) for q in quants):
+        return None
+    return first
