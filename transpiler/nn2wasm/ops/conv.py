@@ -1,0 +1,267 @@
+"""Convolution over images, channels last.
+
+    y[n, oy, ox, oc] = clamp(b[oc] + sum_{ky, kx, ic} x[n, oy·sy + ky·dy − py, ox·sx + kx·dx − px,
+    ic]
+                                                     · w[oc, ky, kx, ic])
+
+in float32, or on integers with exact 32-bit sums and one requantization (`quant.arithmetic`).
+ONNX Conv-1..22 and QLinearConv-10, 1-D and 2-D, any group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
+from nn2wasm.ops.linear import (
+    Linear,
+    Operands,
+    Pointers,
+    bias_of,
+    linear_names,
+    linear_s8,
+    outputs_context,
+    quantized_linear,
+    store_context,
+)
+from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.quant_inputs import check_channels, read_quant
+from nn2wasm.ops.spatial import (
+    Geometry,
+    image_context,
+    image_shape,
+    image_window,
+    offset_text,
+    read_geometry,
+    spatial_size,
+    steps_text,
+)
+
+
+def _needs_depthwise(node: Node) -> str:
+    op: Conv = node.op  # type: ignore[assignment]
+    w = node.input(1)
+    if op.groups == 1 or w.shape[0] != op.groups or w.shape[1] != 1:
+        return "not one filter for each channel"
+    if w.quant is not None and np.any(w.quant.zero_point):
+        return "its weights have a zero point"
+    return ""
+
+
+def _needs_pointwise(node: Node) -> str:
+    op: Conv = node.op  # type: ignore[assignment]
+    return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
+
+
+@dataclass(frozen=True)
+class Conv(Linear):
+    """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
+
+    onnx_types = ("Conv", "QLinearConv")
+    kernels = (
+        Kernel(
+            symbol="nn_depthwise_s8__scalar",
+            template="depthwise/s8__scalar.c.j2",
+            dtype="s8",
+            fits=_needs_depthwise,
+        ),
+        Kernel(
+            symbol="nn_gemm_s8_1x4__scalar",
+            template="gemm/s8__scalar.c.j2",
+            dtype="s8",
+            fits=_needs_pointwise,
+        ),
+        Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
+        Kernel(
+            symbol="nn_depthwise_f32__scalar",
+            template="depthwise/f32__scalar.c.j2",
+            dtype="f32",
+            fits=_needs_depthwise,
+        ),
+        Kernel(
+            symbol="nn_gemm_f32_1x4__scalar",
+            template="gemm/f32__scalar.c.j2",
+            dtype="f32",
+            fits=_needs_pointwise,
+        ),
+        Kernel(symbol="nn_conv_f32_1x4__scalar", template="conv/f32__scalar.c.j2", dtype="f32"),
+    )
+
+    geometry: Geometry
+    groups: int = 1
+    channels_last: bool = False
+    lo: float = -math.inf
+    hi: float = math.inf
+    output_dtype: DType | None = None
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        quantized = node.op_type == "QLinearConv"
+        x, w = node.input(0), node.input(3 if quantized else 1)
+        if len(w.shape) < 3:
+            raise node.invalid(f"weight has rank {len(w.shape)}")
+        if not node.is_static(w):
+            raise node.unsupported("weights computed at run time")
+        kernel = w.shape[2:]
+        if (node.attr_ints("kernel_shape", kernel) or kernel) != kernel:
+            raise node.invalid("kernel_shape disagrees with the weight")
+        geometry = read_geometry(node, x.shape, kernel)
+        groups = node.attr_int("group", 1)
+        if groups < 1 or x.shape[1] % groups or w.shape[0] % groups:
+            raise node.invalid(f"group = {groups} does not divide the channels")
+        if w.shape[1] * groups != x.shape[1]:
+            raise node.invalid(
+                f"weight has {w.shape[1] * groups} input channels, input has {x.shape[1]}",
+                hint=f"expected weight shape [out, {x.shape[1] // groups}, ...] for this group",
+            )
+        if min(geometry.out_size(spatial_size(x.shape, False))) < 1:
+            raise node.invalid("the kernel is larger than the padded input")
+        op = cls(geometry, groups)
+        if quantized:
+            y_quant = read_quant(node, 6, 7)
+            w_quant = read_quant(node, 4, 5, axis=0)
+            check_channels(node, w, w_quant)
+            bias = bias_of(node, node.optional(8), w.shape[0])
+            x, w = quantized_linear(node, x, read_quant(node, 1, 2), w, w_quant)
+            y_zero_point = node.optional(7)
+            dtype = y_zero_point.dtype if y_zero_point is not None else DType.U8
+            node.emit(replace(op, output_dtype=dtype), [x, w, bias], quant=y_quant)
+        else:
+            bias = bias_of(node, node.optional(2), w.shape[0])
+            node.emit(op, [x, w, bias])
+
+    @property
+    def weight_axis(self) -> int:
+        return 0
+
+    def output_axis(self, rank: int) -> int:
+        return -1 if self.channels_last else 1 - rank
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x, w = inputs[0], inputs[1]
+        assert x is not None
+        assert w is not None
+        size = self.geometry.out_size(spatial_size(x.shape, self.channels_last))
+        shape = image_shape(x.shape[0], size, w.shape[0], self.geometry.rank, self.channels_last)
+        return [TensorType(self.output_dtype or x.dtype, shape)]
+
+    def macs(self, node: Node) -> int:
+        return node.output.element_count * math.prod(node.input(1).shape[1:])
+
+    def to_channels_last(self) -> Op:
+        return replace(self, channels_last=True)
+
+    # -- lowering ------------------------------------------------------------------------------
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
+        return forms[kernel.template.partition("/")[0]](node)
+
+    def _pointwise(self, node: Node) -> Lowering:
+        """A matrix product for each row of pixels."""
+        x, y = node.input(0), node.output
+        w, c, oc = x.shape[-2], x.shape[-1], y.shape[-1]
+        operands = self._operands(node, self._weights(node).reshape(oc, c))
+        pointers = Pointers("    " if w > 1 else "  ", "x")
+        operands.context |= {"m": w, "many": w > 1}
+        operands.context |= outputs_context(pointers, c, oc, *linear_names(operands.context))
+        rows = Rows(
+            count=x.element_count // (w * c), in_row_elements=w * c, out_row_elements=w * oc
+        )
+        lowering = Lowering(context=operands.context, constants=operands.constants, walk=rows)
+        return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+    def _depthwise(self, node: Node) -> Lowering:
+        """One filter a channel: weights [ky][kx][channel]."""
+        operands = self._operands(node, self._weights(node).reshape(node.output.shape[-1], -1))
+        operands.constants["w"] = np.ascontiguousarray(operands.constants["w"].T)
+        context = operands.context
+        context["scale_c"] = context.get("scale") or "scale[c]"
+        return self._windowed(node, operands)
+
+    def _patches(self, node: Node) -> Lowering:
+        """The inputs under a window are gathered, then multiplied with weights [oc][ky][kx][ic]."""
+        x, oc = node.input(0), node.output.shape[-1]
+        packed = self._weights(node).transpose(0, 2, 3, 1).reshape(oc, -1)
+        operands = self._operands(node, packed)
+        operands.context |= self._patch_context(x.shape, oc, linear_names(operands.context))
+        lowering = self._windowed(node, operands)
+        lowering.scratch_bytes = math.prod(self.geometry.kernel) * x.shape[-1] * x.dtype.bytes
+        lowering.scratch_type = x.dtype.c_name
+        return lowering
+
+    def _weights(self, node: Node) -> Array:
+        """[oc][ic / groups][kh][kw]."""
+        oc, c = node.output.shape[-1], node.input(0).shape[-1]
+        return node.input(1).value.reshape(oc, c // self.groups, *self.geometry.kernel)
+
+    def _operands(self, node: Node, weights: Array) -> Operands:
+        """Context and constants that all forms share; `weights` is [oc, k]."""
+        if node.input(0).dtype is DType.F32:
+            context = store_context(self.lo, self.hi)
+            context |= {"item_type": "float", "fill": "0.0f", "x_zero_point": 0}
+            bias = bias_values(node, weights.shape[0])
+            return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
+        depthwise = not _needs_depthwise(node)
+        operands = linear_s8(
+            node, weights, self.lo, self.hi, fold=not depthwise, uniform_scale=True
+        )
+        zero_point = operands.context["x_zero_point"]
+        operands.context |= {
+            "item_type": "int8_t",
+            "fill": zero_point,
+            "centre": offset_text(-zero_point),
+        }
+        packed = {"w": np.ascontiguousarray(weights)}
+        return Operands(operands.context, packed | operands.constants)
+
+    def _windowed(self, node: Node, operands: Operands) -> Lowering:
+        x, y = node.input(0), node.output
+        fill = operands.context["x_zero_point"]
+        window = image_window(self.geometry, x, y, fill if x.dtype is DType.S8 else 0.0)
+        context = operands.context | image_context(self.geometry, x, y)
+        lowering = Lowering(context=context, constants=operands.constants, walk=window)
+        return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+    def _patch_context(self, x: Shape, oc: int, names: tuple[str, str]) -> dict[str, Any]:
+        """Facts about the patch, the inputs under one window, and the sums over it."""
+        kh, kw = self.geometry.kernel
+        w, c = x[-2], x[-1]
+        group_c, group_oc, k = c // self.groups, oc // self.groups, kh * kw * c // self.groups
+        grouped = self.groups > 1
+        pointers = (
+            Pointers("      ", "in", "wg", "bg", "sg", "wzg", "yg")
+            if grouped
+            else Pointers("    ", "patch")
+        )
+        tap = steps_text(f"(ky * {kw} + kx)", group_c)
+        index = f"{tap} + i"
+        if grouped:
+            group = steps_text(f"i / {group_c}" if group_c > 1 else "i", k)
+            index = f"{group} + {tap}" + (f" + i % {group_c}" if group_c > 1 else "")
+        return {
+            "grouped": grouped,
+            "groups": self.groups,
+            "group_text": f"{self.groups} groups" if grouped else "one group",
+            "group_weights": group_oc * k,
+            "patch_shape": f"{[self.groups] if grouped else ''}[{kh}][{kw}][{group_c}]",
+            "patch_index": index,
+            "row_patch": kw * c,
+            "ky_patch": steps_text("ky", kw * c),
+            "left_elements": steps_text("left", c),
+            "row": w * c,
+            "contiguous": not grouped and self.geometry.dilation[1] == 1,
+        } | outputs_context(pointers, k, group_oc, *names)
+
+
+def bias_values(node: Node, count: int) -> np.ndarray[Any, Any]:
+    bias = node.optional(2)
+    if bias is None:
+        return np.zeros(count, np.float32)
+    return np.asarray(bias.value, np.float32).reshape(count)

@@ -1,0 +1,67 @@
+"""Product of two activations, batched with numpy broadcasting: y[…, m, n] = sum_k a[…, m, k] ·
+b[…, k, n].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nn2wasm.ir import Array, Node, Shape, Tensor, TensorType
+from nn2wasm.ops.broadcast import (
+    broadcast_strides,
+    contiguous_strides,
+    index_expression,
+    loop_context,
+    merge_loops,
+)
+from nn2wasm.ops.kernel import Kernel, Lowering
+from nn2wasm.ops.registry import KernelOp
+
+
+@dataclass(frozen=True)
+class MatMul(KernelOp):
+    """Inputs a, b (f32); emitted by `ops.gemm` where the matrix is not constant."""
+
+    kernels = (
+        Kernel(symbol="nn_matmul_f32__scalar", template="matmul/f32__scalar.c.j2", dtype="f32"),
+    )
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        a, b = inputs
+        assert a is not None
+        assert b is not None
+        return [TensorType(a.dtype, _result_shape(a.shape, b.shape))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        return [np.matmul(np.asarray(inputs[0]), np.asarray(inputs[1]))]
+
+    def macs(self, node: Node) -> int:
+        return node.output.element_count * node.input(0).shape[-1]
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        a, b, y = node.input(0), node.input(1), node.output
+        m, k = (a.shape[-2] if len(a.shape) > 1 else 1), a.shape[-1]
+        n = b.shape[-1] if len(b.shape) > 1 else 1
+        outer = y.shape[: len(y.shape) - (len(a.shape) > 1) - (len(b.shape) > 1)]
+        strides = [
+            tuple(size * block for size in broadcast_strides(shape, outer))
+            for shape, block in ((a.shape[:-2], m * k), (b.shape[:-2], k * n))
+        ]
+        result = tuple(size * m * n for size in contiguous_strides(outer))
+        loops = merge_loops(outer, [*strides, result])
+        context = {
+            "m": m, "k": k, "n": n,
+            **loop_context(loops),
+            "a_index": index_expression(loops, 0),
+            "b_index": index_expression(loops, 1),
+            "y_index": index_expression(loops, 2),
+        }  # fmt: skip
+        return Lowering(context=context, arguments=(0, 1))
+
+
+def _result_shape(a: Shape, b: Shape) -> Shape:
+    outer = np.broadcast_shapes(a[:-2], b[:-2])
+    return (*outer, *a[-2:-1], *(b[-1:] if len(b) > 1 else ()))
