@@ -1,0 +1,208 @@
+"""Pooling over images, channels last; the global forms are a window of the image's size.
+
+    max:      y[n, oy, ox, c] = max over the window of x
+    average:  y[n, oy, ox, c] = (sum over the window of x) / count
+
+ONNX MaxPool-8.., AveragePool-7.., GlobalMaxPool, GlobalAveragePool, ReduceMean over the image;
+com.microsoft QLinearAveragePool, QLinearGlobalAveragePool. On 8-bit integers the average is the
+exact sum times the float32 ratio x_scale / (y_scale · count), requantized once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
+from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.quant_inputs import read_quant
+from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.shape import reinterpret
+from nn2wasm.ops.spatial import (
+    Geometry,
+    image_context,
+    image_shape,
+    image_window,
+    offset_text,
+    read_geometry,
+    spatial_size,
+)
+
+QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
+
+
+@dataclass(frozen=True)
+class MaxPool(KernelOp):
+    onnx_types = ("MaxPool", "GlobalMaxPool")
+    moves = True
+    kernels = (
+        Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
+        Kernel(symbol="nn_maxpool_f32__scalar", template="pool/max__scalar.c.j2", dtype="f32"),
+    )
+
+    geometry: Geometry
+    channels_last: bool = False
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        if len([name for name in node.output_names if name]) > 1:
+            raise node.unsupported("the Indices output")
+        x = node.input(0)
+        if x.dtype is not DType.F32 and not x.dtype.is_byte:
+            raise node.unsupported(f"elements of type {x.dtype.value}")
+        if x.dtype.is_byte and x.quant is None:
+            x = reinterpret(node, x, QuantParams.per_tensor(1.0, 0))
+        node.emit(cls(pool_geometry(node, x, "Global" in node.op_type)), [x])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        return _infer(self, inputs)
+
+    def to_channels_last(self) -> Op:
+        return replace(self, channels_last=True)
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        is_float = kernel.dtype == "f32"
+        fill = -math.inf if is_float else -128
+        lowering = pool_lowering(self.geometry, node, fill)
+        lowering.context |= {
+            "type": node.input(0).dtype.c_name,
+            "lowest": float_literal(-math.inf) if is_float else "-128",
+        }
+        return lowering
+
+
+@dataclass(frozen=True)
+class AveragePool(KernelOp):
+    """`include_pad`: padding counts as elements of value 0."""
+
+    onnx_types = ("AveragePool", "GlobalAveragePool", *QLINEAR)
+    quantizable = True
+    kernels = (
+        Kernel(symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"),
+        Kernel(
+            symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
+        ),
+    )
+
+    geometry: Geometry
+    include_pad: bool = False
+    channels_last: bool = False
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        x = node.input(0)
+        qlinear = node.op_type.startswith("QLinear")
+        if qlinear and node.attr_int("channels_last", 0):
+            raise node.unsupported("channels_last")
+        if not qlinear and x.dtype is not DType.F32:
+            raise node.unsupported(f"elements of type {x.dtype.value}")
+        geometry = pool_geometry(node, x, "Global" in node.op_type)
+        include_pad = bool(node.attr_int("count_include_pad", 0))
+        if include_pad and not qlinear:
+            geometry, include_pad = _counted(node, geometry, x)
+        op = cls(geometry, include_pad)
+        if qlinear:
+            x = reinterpret(node, x, read_quant(node, 1, 2))
+            node.emit(op, [x], quant=read_quant(node, 3, 4))
+        else:
+            node.emit(op, [x])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        return _infer(self, inputs)
+
+    def to_channels_last(self) -> Op:
+        return replace(self, channels_last=True)
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        x, y = node.input(0), node.output
+        geometry = self.geometry
+        taps = math.prod(geometry.kernel)
+        h, w = spatial_size(x.shape, True)
+        leaves = _leaves_image(geometry, (h, w), spatial_size(y.shape, True))
+        varying = leaves and not self.include_pad
+        fill: int | float = 0.0
+        context: dict[str, Any] = {"taps": taps, "varying": varying, "counts_parameter": ""}
+        if varying:
+            context["counts_parameter"] = "int valid_rows, "
+        if kernel.dtype == "s8":
+            assert x.quant is not None
+            assert y.quant is not None
+            fill = int(x.quant.zero_point)
+            context |= {"centre": offset_text(-fill)} | requantize_context(
+                -math.inf, math.inf, y.quant
+            )
+            ratios = [
+                np.float32(x.quant.scale) / np.float32(np.float32(y.quant.scale) * np.float32(n))
+                for n in range(1, taps + 1)
+            ]
+            context["ratio"] = float_literal(float(ratios[-1]))
+        lowering = pool_lowering(geometry, node, fill, counts_rows=varying)
+        lowering.context |= context
+        if kernel.dtype == "s8" and varying:
+            lowering.constants["ratios"] = np.asarray(ratios, np.float32)
+            lowering.context["counts_parameter"] += "const float *restrict ratios, "
+        return lowering
+
+
+def _counted(node: OnnxNode, geometry: Geometry, x: Tensor) -> tuple[Geometry, bool]:
+    """The geometry and `include_pad` of a float pooling that counts its padding, but never what
+    ceil_mode adds beyond it; onnxruntime's QLinearAveragePool counts both.
+    """
+    size, floor = spatial_size(x.shape, False), replace(geometry, ceil=False)
+    if not geometry.is_padded:
+        return geometry, False
+    if floor.out_size(size) != geometry.out_size(size):
+        raise node.unsupported("count_include_pad together with padding and ceil_mode")
+    return floor, True
+
+
+def pool_geometry(node: OnnxNode, x: Tensor, whole: bool) -> Geometry:
+    if whole:
+        if len(x.shape) not in (3, 4):
+            raise node.unsupported(f"rank {len(x.shape)}; 3 and 4 are compiled")
+        return Geometry(rank=len(x.shape) - 2, kernel=spatial_size(x.shape, False))
+    kernel = node.attr_ints("kernel_shape")
+    if kernel is None:
+        raise node.invalid("kernel_shape is missing")
+    geometry = read_geometry(node, x.shape, kernel)
+    if min(geometry.out_size(spatial_size(x.shape, False))) < 1:
+        raise node.invalid("the kernel is larger than the padded input")
+    if any(p >= k for p, k in zip(geometry.pad_begin, geometry.kernel, strict=True)):
+        raise node.unsupported("padding as wide as the kernel")
+    return geometry
+
+
+def pool_lowering(
+    geometry: Geometry, node: Node, fill: int | float, *, counts_rows: bool = False
+) -> Lowering:
+    """The walk that both poolings share."""
+    x, y = node.input(0), node.output
+    window = image_window(geometry, x, y, fill, counts_rows=counts_rows)
+    lowering = Lowering(context=image_context(geometry, x, y), walk=window)
+    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def _leaves_image(geometry: Geometry, size: tuple[int, int], out: tuple[int, int]) -> bool:
+    return any(
+        geometry.pad_begin[i] > 0
+        or (out[i] - 1) * geometry.stride[i]
+        + (geometry.kernel[i] - 1) * geometry.dilation[i]
+        - geometry.pad_begin[i]
+        >= size[i]
+        for i in range(2)
+    )
+
+
+def _infer(op: MaxPool | AveragePool, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+    x = inputs[0]
+    assert x is not None
+    size = op.geometry.out_size(spatial_size(x.shape, op.channels_last))
+    channels = x.shape[-1 if op.channels_last else 1]
+    shape = image_shape(x.shape[0], size, channels, op.geometry.rank, op.channels_last)
+    return [TensorType(x.dtype, shape)]
