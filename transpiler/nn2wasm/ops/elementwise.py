@@ -1,0 +1,395 @@
+"""Functions of two tensors with numpy broadcasting: y[i] = f(a[i], b[i]).
+
+float32 and whole numbers at run time. On 8-bit integers the real function is evaluated between
+dequantized operands and quantized again, in an integer form where trying all 65,536 pairs of
+operands proves it equal (`quant.binary_forms`), else in the float form that defines it. ONNX Add,
+Sub, Mul, Div, Min, Max, Pow, PRelu, Mod, Sum, Mean, the comparisons and logic, Where; com.microsoft
+QLinearAdd, QLinearMul.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor, TensorType
+from nn2wasm.ops.broadcast import (
+    broadcast_strides,
+    contiguous_strides,
+    index_expression,
+    loop_context,
+    merge_loops,
+)
+from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
+from nn2wasm.ops.linear import factor_text, float_literal, store_context
+from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.quant_inputs import read_quant
+from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.shape import reinterpret
+from nn2wasm.ops.spatial import offset_text
+from nn2wasm.quant.arithmetic import integer_bounds
+from nn2wasm.quant.binary_forms import IntegerForm, find_integer_form, fused_ratios
+
+
+class Function(NamedTuple):
+    """How a function of two numbers is computed.
+
+    Attributes:
+        c_float: C expression of floats a and b, empty where it only runs at compile time.
+        c_int: C expression of integers a and b, empty likewise.
+        numpy: the same in numpy.
+        boolean: whether the result is a truth value.
+    """
+
+    c_float: str
+    c_int: str
+    numpy: Callable[[Array, Array], Array]
+    boolean: bool = False
+
+
+def _divide(a: Array, b: Array) -> Array:
+    if a.dtype.kind == "f":
+        return a / b
+    safe = np.where(b == 0, 1, b)
+    return (
+        np.trunc(a / safe).astype(a.dtype)
+        if a.dtype.itemsize < 8
+        else np.where((a % safe != 0) & ((a < 0) != (safe < 0)), a // safe + 1, a // safe)
+    )
+
+
+FUNCTIONS: dict[str, Function] = {
+    "Add": Function("a + b", "a + b", np.add),
+    "Sub": Function("a - b", "a - b", np.subtract),
+    "Mul": Function("a * b", "a * b", np.multiply),
+    "Div": Function("a / b", "", _divide),
+    "Min": Function("a < b ? a : b", "a < b ? a : b", np.minimum),
+    "Max": Function("a > b ? a : b", "a > b ? a : b", np.maximum),
+    "Pow": Function("nn_pow(a, b)", "", lambda a, b: np.power(a, b.astype(a.dtype))),
+    "PRelu": Function("a >= 0.0f ? a : a * b", "", lambda a, b: np.where(a >= 0, a, a * b)),
+    "Mod": Function("", "", np.mod),
+    "Equal": Function("a == b", "a == b", np.equal, True),
+    "Less": Function("a < b", "a < b", np.less, True),
+    "LessOrEqual": Function("a <= b", "a <= b", np.less_equal, True),
+    "Greater": Function("a > b", "a > b", np.greater, True),
+    "GreaterOrEqual": Function("a >= b", "a >= b", np.greater_equal, True),
+    "And": Function("", "a && b", np.logical_and, True),
+    "Or": Function("", "a || b", np.logical_or, True),
+    "Xor": Function("", "a != b", np.logical_xor, True),
+}
+
+
+def broadcast_shape(node: OnnxNode, *tensors: Tensor) -> Shape:
+    try:
+        return np.broadcast_shapes(*(tensor.shape for tensor in tensors))
+    except ValueError:
+        raise node.invalid("its operands do not broadcast") from None
+
+
+def _integer_form(node: Node) -> str:
+    return "" if _form(node) is not None else "no integer form equals it on all 65,536 pairs"
+
+
+@dataclass(frozen=True)
+class Binary(KernelOp):
+    """Inputs a, b; `unsigned`: the model's integers are u8 (it decides onnxruntime's rounding).
+
+    `fused`: as QLinearAdd and QLinearMul do, with the zero point added before rounding:
+    ratio_a·a + (ratio_b·b + rest), and ratio·(a·b) + zero point.
+    """
+
+    onnx_types = (
+        *FUNCTIONS, "Sum", "Mean", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul",
+    )  # fmt: skip
+    elementwise = True
+    clamps = True
+    quantizable = True
+    kernels = (
+        Kernel(
+            symbol="nn_binary_s8_int__scalar",
+            template="binary/s8_int__scalar.c.j2",
+            dtype="s8",
+            fits=_integer_form,
+        ),
+        Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
+        Kernel(symbol="nn_binary__scalar", template="binary/any__scalar.c.j2", dtype="any"),
+    )
+
+    function: str
+    fused: bool = False
+    unsigned: bool = False
+    lo: float = -math.inf
+    hi: float = math.inf
+
+    @property
+    def kind(self) -> str:
+        return self.function
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        if node.op_type in ("QLinearAdd", "QLinearMul"):
+            _import_qlinear(node)
+        elif node.op_type in ("Sum", "Mean", "Min", "Max"):
+            _import_variadic(node)
+        else:
+            a, b = node.input(0), node.input(1)
+            if node.op_type == "Mod" and node.attr_int("fmod", 0):
+                raise node.unsupported("fmod")
+            if a.dtype is not b.dtype and node.op_type != "Pow":
+                raise node.invalid("its operands differ in type")
+            broadcast_shape(node, a, b)
+            if a.dtype is not b.dtype:
+                if not b.is_constant:
+                    raise node.unsupported("an exponent of another type computed at run time")
+                b = node.value(b.value.astype(a.dtype.numpy), "exponent")
+            check_types(node, cls(node.op_type), [a, b])
+            node.emit(cls(node.op_type), [a, b])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        a, b = inputs
+        assert a is not None
+        assert b is not None
+        shape = np.broadcast_shapes(a.shape, b.shape)
+        dtype = DType.BOOL if FUNCTIONS[self.function].boolean else a.dtype
+        return [TensorType(dtype, shape)]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        a, b = inputs
+        assert a is not None
+        assert b is not None
+        return [FUNCTIONS[self.function].numpy(a, b)]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return self
+
+    def kernel_dtype(self, node: Node) -> str:
+        return "s8" if node.output.quant is not None else "any"
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        a, b, y = node.input(0), node.input(1), node.output
+        strides = [broadcast_strides(t.shape, y.shape) for t in (a, b)]
+        loops = merge_loops(y.shape, [*strides, contiguous_strides(y.shape)])
+        function = FUNCTIONS[self.function]
+        context: dict[str, Any] = {
+            "function": self.function,
+            **loop_context(loops),
+            "a_index": index_expression(loops, 0),
+            "b_index": index_expression(loops, 1),
+            "y_index": index_expression(loops, 2),
+        }
+        if kernel.dtype == "s8":
+            context |= self._s8_context(node, integer="int" in kernel.symbol)
+        else:
+            store = store_context(self.lo, self.hi)
+            expression = function.c_float if a.dtype.is_float else function.c_int
+            context |= {
+                "x_type": a.dtype.c_name,
+                "y_type": y.dtype.c_name,
+                "expression": f"{store['store_open']}{expression}{store['store_close']}",
+            }
+        lead = {
+            index: stream_lead(y.element_count, t.dtype.bytes, y.dtype.bytes)
+            for index, t in enumerate((a, b))
+            if t.shape == y.shape
+        }
+        return Lowering(context=context, arguments=(0, 1), lead=lead)
+
+    def _s8_context(self, node: Node, *, integer: bool) -> dict[str, Any]:
+        a, b, y = node.input(0).quant, node.input(1).quant, node.output.quant
+        assert a is not None
+        assert b is not None
+        assert y is not None
+        low, high = integer_bounds(self.lo, self.hi, y, DType.S8)
+        if integer:
+            form = _form(node)
+            assert form is not None
+            return {
+                "ma": factor_text(form.a),
+                "mb": factor_text(form.b),
+                "rest": offset_text(form.rest),
+                "shift": form.shift,
+                "lo": low,
+                "hi": high,
+            }
+        if self.fused:
+            return self._fused_context(a, b, y)
+        return {
+            "fused": False,
+            "expression": FUNCTIONS[self.function].c_float,
+            "a_scale": float_literal(float(a.scale)),
+            "b_scale": float_literal(float(b.scale)),
+            "y_scale": float_literal(float(y.scale)),
+            "a_centre": offset_text(-int(a.zero_point)),
+            "b_centre": offset_text(-int(b.zero_point)),
+            "y_zero_point": int(y.zero_point),
+            "lo": float_literal(low - int(y.zero_point)),
+            "hi": float_literal(high - int(y.zero_point)),
+        }
+
+    def _fused_context(self, a: QuantParams, b: QuantParams, y: QuantParams) -> dict[str, Any]:
+        shift = 128 if self.unsigned else 0
+        bounds = {
+            "fused": True,
+            "product": self.function == "Mul",
+            "unsigned_shift": shift,
+            "lo": float_literal(-128 + shift),
+            "hi": float_literal(127 + shift),
+        }
+        if self.function == "Mul":
+            ratio = np.float32(np.float32(a.scale) * np.float32(b.scale)) / np.float32(y.scale)
+            return bounds | {
+                "a_centre": offset_text(-int(a.zero_point)),
+                "b_centre": offset_text(-int(b.zero_point)),
+                "ratio": float_literal(float(ratio)),
+                "y_zero_point": float_literal(int(y.zero_point) + shift),
+            }
+        ratio_a, ratio_b, rest = fused_ratios(
+            (float(a.scale), int(a.zero_point) + shift),
+            (float(b.scale), int(b.zero_point) + shift),
+            (float(y.scale), int(y.zero_point) + shift),
+        )
+        return bounds | {
+            "a_scale": float_literal(ratio_a),
+            "b_scale": float_literal(ratio_b),
+            "rest": float_literal(rest),
+        }
+
+
+def _form(node: Node) -> IntegerForm | None:
+    op: Binary = node.op  # type: ignore[assignment]
+    a, b, y = node.input(0).quant, node.input(1).quant, node.output.quant
+    if op.function not in ("Add", "Sub") or a is None or b is None or y is None:
+        return None
+    return find_integer_form(
+        FUNCTIONS[op.function].numpy, -1 if op.function == "Sub" else 1,
+        (float(a.scale), int(a.zero_point)),
+        (float(b.scale), int(b.zero_point)),
+        (float(y.scale), int(y.zero_point)),
+        fused=op.fused, unsigned=op.unsigned,
+    )  # fmt: skip
+
+
+def check_types(node: OnnxNode, op: Binary, inputs: Sequence[Tensor]) -> None:
+    """Refuses what only runs at compile time unless all operands are constant."""
+    function = FUNCTIONS[op.function]
+    dtype = inputs[0].dtype
+    if all(tensor.is_constant for tensor in inputs):
+        return
+    if not (function.c_float if dtype is DType.F32 else function.c_int) or dtype is DType.F64:
+        raise node.unsupported(f"operands of type {dtype.value} computed at run time")
+
+
+def _import_variadic(node: OnnxNode) -> None:
+    tensors = [tensor for tensor in node.inputs if tensor is not None]
+    if not tensors:
+        raise node.invalid("no operands")
+    function = {"Sum": "Add", "Mean": "Add"}.get(node.op_type, node.op_type)
+    broadcast_shape(node, *tensors)
+    total = tensors[0]
+    for index, tensor in enumerate(tensors[1:]):
+        if tensor.dtype is not total.dtype:
+            raise node.invalid("its operands differ in type")
+        check_types(node, Binary(function), [total, tensor])
+        last = index == len(tensors) - 2 and node.op_type != "Mean"
+        total = node.add(Binary(function), [total, tensor], suffix="" if last else f"part{index}")
+    if node.op_type == "Mean" and len(tensors) > 1:
+        count = node.value(np.asarray(len(tensors), total.dtype.numpy), "count")
+        total = node.add(Binary("Div"), [total, count])
+    node.alias(total)
+
+
+def _import_qlinear(node: OnnxNode) -> None:
+    a, b = node.input(0), node.input(3)
+    if not (a.dtype.is_byte and b.dtype is a.dtype):
+        raise node.unsupported("operands that are not of one 8-bit type")
+    broadcast_shape(node, a, b)
+    a_quant, b_quant = read_quant(node, 1, 2), read_quant(node, 4, 5)
+    a = (
+        node.graph.constant(a.name, a.value, a_quant)
+        if a.is_constant
+        else reinterpret(node, a, a_quant)
+    )
+    b = (
+        node.graph.constant(b.name, b.value, b_quant)
+        if b.is_constant
+        else reinterpret(node, b, b_quant)
+    )
+    function = "Add" if node.op_type == "QLinearAdd" else "Mul"
+    op = Binary(function, fused=True, unsigned=a.dtype is DType.U8)
+    node.emit(op, [a, b], quant=read_quant(node, 6, 7))
+
+
+@dataclass(frozen=True)
+class Select(KernelOp):
+    """Where: y[i] = condition[i] ? a[i] : b[i]."""
+
+    onnx_types = ("Where",)
+    kernels = (
+        Kernel(symbol="nn_select__scalar", template="binary/select__scalar.c.j2", dtype="bool"),
+    )
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        condition, a, b = node.input(0), node.input(1), node.input(2)
+        if condition.dtype is not DType.BOOL or a.dtype is not b.dtype:
+            raise node.invalid("a condition that is not bool, or operands that differ in type")
+        broadcast_shape(node, condition, a, b)
+        node.emit(cls(), [condition, a, b])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        condition, a, b = inputs
+        assert condition is not None
+        assert a is not None
+        assert b is not None
+        return [TensorType(a.dtype, np.broadcast_shapes(condition.shape, a.shape, b.shape))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        condition, a, b = inputs
+        assert a is not None
+        return [np.where(np.asarray(condition), a, np.asarray(b))]
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        y = node.output
+        operands = [node.input(i) for i in range(3)]
+        strides = [broadcast_strides(t.shape, y.shape) for t in operands]
+        loops = merge_loops(y.shape, [*strides, contiguous_strides(y.shape)])
+        names = ("c", "a", "b", "y")
+        context = {
+            **loop_context(loops),
+            "type": y.dtype.c_name,
+        } | {f"{name}_index": index_expression(loops, i) for i, name in enumerate(names)}
+        return Lowering(context=context, arguments=(0, 1, 2))
+
+
+@dataclass(frozen=True)
+class Not(KernelOp):
+    """Logical negation."""
+
+    onnx_types = ("Not",)
+    elementwise = True
+    kernels = (Kernel(symbol="nn_not__scalar", template="unary/not__scalar.c.j2", dtype="bool"),)
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        if node.input(0).dtype is not DType.BOOL:
+            raise node.invalid("its operand is not bool")
+        node.emit(cls(), [node.input(0)])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x = inputs[0]
+        assert x is not None
+        return [TensorType(DType.BOOL, x.shape)]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        return [np.logical_not(np.asarray(inputs[0]))]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return self
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        count = node.output.element_count
+        return Lowering(context={"count": count}, lead={0: stream_lead(count, 1, 1)})

@@ -1,0 +1,173 @@
+"""Between real numbers and integers.
+
+    QuantizeLinear    q = clamp(round_half_even(x / scale) + zero_point)
+    DequantizeLinear  x = (q − zero_point) · scale
+
+ONNX QuantizeLinear-10.., DequantizeLinear-10.. and their com.microsoft twins; per tensor at run
+time, per axis on constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
+from nn2wasm.ops.linear import float_literal
+from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.quant_inputs import check_channels, read_quant
+from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.shape import reinterpret
+from nn2wasm.ops.spatial import offset_text
+from nn2wasm.quant.arithmetic import dequantize, quantize
+
+QUANTIZED = (DType.S8, DType.U8, DType.S16, DType.U16, DType.S32)
+
+
+@dataclass(frozen=True)
+class Quantize(KernelOp):
+    """Input x (f32); the output's `quant` says how."""
+
+    onnx_types = ("QuantizeLinear", "com.microsoft.QuantizeLinear")
+    elementwise = True
+    kernels = (
+        Kernel(
+            symbol="nn_quantize__scalar", template="quantize/quantize__scalar.c.j2", dtype="f32"
+        ),
+    )
+
+    quant: QuantParams
+    dtype: DType
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        x = node.input(0)
+        if x.dtype is not DType.F32:
+            raise node.unsupported(f"quantizing {x.dtype.value}; f32 is compiled")
+        quant = read_quant(node, 1, 2, axis=_quant_axis(node, x))
+        check_channels(node, x, quant)
+        _require_per_tensor(node, x, quant)
+        zero_point = node.optional(2)
+        dtype = DType.U8 if zero_point is None else zero_point.dtype
+        if zero_point is None and node.attr_int("output_dtype", 0):
+            dtype = _ONNX_DTYPES.get(node.attr_int("output_dtype", 0), DType.F32)
+        if dtype not in QUANTIZED:
+            raise node.unsupported(f"quantizing to {dtype.value}")
+        node.emit(cls(quant, dtype), [x], quant=quant)
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x = inputs[0]
+        assert x is not None
+        return [TensorType(self.dtype, x.shape)]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        x = inputs[0]
+        assert x is not None
+        return [quantize(x, self.quant, self.dtype)]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return self if self.quant.axis is None else None
+
+    def signed(self) -> Op | None:
+        if self.dtype is not DType.U8:
+            return self
+        return Quantize(signed_quant(self.quant), DType.S8)
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        zero_point = self.quant.zero_point
+        x, y = node.input(0), node.output
+        context = {
+            "count": x.element_count,
+            "scale": float_literal(float(self.quant.scale)),
+            "y_type": self.dtype.c_name,
+            "y_zero_point": int(zero_point),
+            "lo": float_literal(self.dtype.minimum - int(zero_point)),
+            "hi": float_literal(self.dtype.maximum - int(zero_point)),
+        }
+        lead = stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)
+        return Lowering(context=context, lead={0: lead})
+
+
+@dataclass(frozen=True)
+class Dequantize(KernelOp):
+    """Input q; its `quant` says how."""
+
+    onnx_types = ("DequantizeLinear", "com.microsoft.DequantizeLinear")
+    eager = False
+    elementwise = True
+    kernels = (
+        Kernel(
+            symbol="nn_dequantize__scalar", template="quantize/dequantize__scalar.c.j2", dtype="q"
+        ),
+    )
+
+    quant: QuantParams
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        q = node.input(0)
+        if q.dtype not in QUANTIZED:
+            raise node.unsupported(f"dequantizing {q.dtype.value}")
+        if node.attr_int("block_size", 0):
+            raise node.unsupported("blocks of scales")
+        quant = read_quant(node, 1, 2, axis=_quant_axis(node, q))
+        check_channels(node, q, quant)
+        _require_per_tensor(node, q, quant)
+        if q.is_constant:
+            q = node.graph.constant(q.name, q.value, quant)
+        else:
+            q = reinterpret(node, q, quant)
+        node.emit(cls(quant), [q])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        q = inputs[0]
+        assert q is not None
+        return [TensorType(DType.F32, q.shape)]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        q = inputs[0]
+        assert q is not None
+        return [dequantize(q, self.quant)]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return self if self.quant.axis is None else None
+
+    def signed(self) -> Op | None:
+        return Dequantize(signed_quant(self.quant))
+
+    def kernel_dtype(self, node: Node) -> str:
+        return "q"
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        q, y = node.input(0), node.output
+        context = {
+            "count": q.element_count,
+            "scale": float_literal(float(self.quant.scale)),
+            "x_type": q.dtype.c_name,
+            "centre": offset_text(-int(self.quant.zero_point)),
+        }
+        lead = stream_lead(q.element_count, q.dtype.bytes, y.dtype.bytes)
+        return Lowering(context=context, lead={0: lead})
+
+
+_ONNX_DTYPES = {2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16}
+
+
+def _quant_axis(node: OnnxNode, tensor: Tensor) -> int | None:
+    """The axis of a vector of scales; ONNX ignores the attribute beside a single scale."""
+    if node.input(1).element_count == 1:
+        return None
+    return node.axis(node.attr_int("axis", 1), len(tensor.shape))
+
+
+def signed_quant(quant: QuantParams) -> QuantParams:
+    """The meaning of u8 integers once they are 128 lower."""
+    return QuantParams(quant.scale, quant.zero_point - np.int32(128), quant.axis)
+
+
+def _require_per_tensor(node: OnnxNode, tensor: Tensor, quant: QuantParams) -> None:
+    if quant.axis is not None and not tensor.is_constant:
+        raise node.unsupported("a scale for each channel of values computed at run time")
