@@ -1,0 +1,141 @@
+"""Tensors side by side, and values around them: ONNX Concat-4.., Pad-2.. with constant values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ops.broadcast import contiguous_strides
+from nn2wasm.ops.kernel import Kernel, Lowering
+from nn2wasm.ops.linear import float_literal
+from nn2wasm.ops.movement import Movement, copy_context, copy_lowering
+from nn2wasm.ops.onnx_node import OnnxNode
+
+
+@dataclass(frozen=True)
+class Concat(Movement):
+    """The inputs one after the other along an axis."""
+
+    onnx_types = ("Concat",)
+
+    axis: int
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        tensors = [tensor for tensor in node.inputs if tensor is not None]
+        if not tensors:
+            raise node.invalid("no operands")
+        axis = node.axis(node.attr_int("axis", 1 if node.opset < 4 else 0), len(tensors[0].shape))
+        check_concat(node, tensors, axis)
+        node.emit(cls(axis), tensors)
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        tensors = [tensor for tensor in inputs if tensor is not None]
+        shape = list(tensors[0].shape)
+        shape[self.axis] = sum(tensor.shape[self.axis] for tensor in tensors)
+        return [TensorType(tensors[0].dtype, tuple(shape))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        return [np.concatenate([np.asarray(array) for array in inputs], self.axis)]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return Concat(perm.index(self.axis))
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        target = contiguous_strides(node.output.shape)
+        copies, begin = [], 0
+        for index, tensor in enumerate(node.present_inputs):
+            copies.append(
+                copy_context(
+                    tensor.shape,
+                    contiguous_strides(tensor.shape),
+                    target,
+                    argument=index,
+                    target_offset=begin * target[self.axis],
+                )
+            )
+            begin += tensor.shape[self.axis]
+        return copy_lowering(node, copies)
+
+
+def check_concat(node: OnnxNode, tensors: Sequence[Tensor], axis: int) -> None:
+    """All of one type, and of one shape but for the axis."""
+    first = tensors[0]
+    for tensor in tensors:
+        if tensor.dtype is not first.dtype:
+            raise node.invalid("its operands differ in type")
+        rest = [size for index, size in enumerate(tensor.shape) if index != axis]
+        if len(tensor.shape) != len(first.shape) or rest != [
+            size for index, size in enumerate(first.shape) if index != axis
+        ]:
+            raise node.invalid(f"its operands differ beside axis {axis}")
+
+
+@dataclass(frozen=True)
+class Pad(Movement):
+    """Constant values around the input; `value` in the elements' own terms."""
+
+    onnx_types = ("Pad",)
+
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    value: float = 0.0
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        x = node.input(0)
+        rank = len(x.shape)
+        mode = node.attr_str("mode", "constant")
+        if mode != "constant":
+            raise node.unsupported(f"mode {mode!r}; constant is compiled")
+        value = 0.0
+        if node.opset < 11:
+            pads, value = node.attr_ints("pads"), node.attr_float("value", 0.0)
+        else:
+            pads = node.ints(1, "pads")
+            if node.optional(2) is not None:
+                value = float(node.static(2, "value").reshape(-1)[0])
+        axes = node.ints(3, "axes")
+        axes = tuple(range(rank)) if axes is None else node.axes(axes, rank)
+        if pads is None or len(pads) != 2 * len(axes):
+            raise node.invalid(f"pads {pads} for rank {rank}")
+        begin, end = [0] * rank, [0] * rank
+        for index, axis in enumerate(axes):
+            begin[axis], end[axis] = pads[index], pads[index + len(axes)]
+        if min(begin + end, default=0) < 0:
+            raise node.unsupported("negative padding")
+        if not any(begin + end):
+            node.alias(x)
+        else:
+            node.emit(cls(tuple(begin), tuple(end), value), [x])
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x = inputs[0]
+        assert x is not None
+        sizes = zip(x.shape, self.begin, self.end, strict=True)
+        return [TensorType(x.dtype, tuple(size + a + b for size, a, b in sizes))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        pads = list(zip(self.begin, self.end, strict=True))
+        return [np.pad(np.asarray(inputs[0]), pads, constant_values=self.value)]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return Pad(
+            tuple(self.begin[axis] for axis in perm),
+            tuple(self.end[axis] for axis in perm),
+            self.value,
+        )
+
+    def signed(self) -> Op | None:
+        return Pad(self.begin, self.end, self.value - 128)
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        x, y = node.input(0), node.output
+        target = contiguous_strides(y.shape)
+        offset = sum(begin * stride for begin, stride in zip(self.begin, target, strict=True))
+        copy = copy_context(x.shape, contiguous_strides(x.shape), target, target_offset=offset)
+        fill = float_literal(self.value) if y.dtype is DType.F32 else str(int(self.value))
+        return copy_lowering(node, [copy], has_fill=True, fill=fill)

@@ -1,0 +1,343 @@
+"""Resampling of images and other tensors, axis by axis.
+
+    nearest:        y[i, j, …] = x[index_0[i], index_1[j], …]
+    linear, cubic:  y[i, j] = sum_s sum_t v_s(i) · w_t(j) · x[row_s(i), column_t(j)]
+
+Which elements and weights is decided at compile time (`ops.sampling`). ONNX Resize-10..,
+Upsample-7..9 with constant scales or sizes. Interpolation runs along one axis, or two neighbouring
+ones; on 8-bit integers it is computed in floats and quantized.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ops.broadcast import contiguous_strides
+from nn2wasm.ops.kernel import Kernel, Lowering
+from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.registry import ImportOp, KernelOp
+from nn2wasm.ops.sampling import (
+    ROUNDINGS,
+    TRANSFORMS,
+    Axis,
+    Rounding,
+    Taps,
+    Transform,
+    cubic_taps,
+    linear_taps,
+    nearest_indices,
+)
+from nn2wasm.ops.softmax import shape_text
+
+
+class Resize(ImportOp):
+    """Becomes ResizeNearest or ResizeLinear, or nothing where all sizes stay."""
+
+    onnx_types = ("Resize", "Upsample")
+
+    @classmethod
+    def from_onnx(cls, node: OnnxNode) -> None:
+        x = node.input(0)
+        mode = node.attr_str("mode", "nearest")
+        if mode not in ("nearest", "linear", "bilinear", "cubic"):
+            raise node.unsupported(f"mode {mode!r}; nearest, linear and cubic are compiled")
+        if node.attr_int("antialias", 0):
+            raise node.unsupported("antialias")
+        axes = _read_axes(node, x)
+        transform = _coordinates(node)
+        if mode == "nearest":
+            rounding = _rounding(node)
+            indices = tuple(nearest_indices(axis, transform, rounding) for axis in axes)
+            if all(index == tuple(range(a.size)) for index, a in zip(indices, axes, strict=True)):
+                node.alias(x)
+            else:
+                node.emit(ResizeNearest(indices), [x])
+            return
+        if x.dtype is not DType.F32:
+            raise node.unsupported(f"{mode} on elements of type {x.dtype.value}; f32 is compiled")
+        outside = bool(node.attr_int("exclude_outside", 0))
+        steep = np.float32(node.attr_float("cubic_coeff_a", -0.75))
+
+        def taps(axis: Axis) -> Taps | None:
+            if axis.out == axis.size and axis.scale == 1:
+                return None
+            if mode == "cubic":
+                return cubic_taps(axis, transform(axis), steep, exclude_outside=outside)
+            return linear_taps(axis, transform(axis))
+
+        every = tuple(taps(axis) for axis in axes)
+        wide = [i for i, t in enumerate(every) if t is not None]
+        if not wide:
+            node.alias(x)
+        elif len(wide) > 2 or wide[-1] - wide[0] > 1:
+            raise node.unsupported(f"{mode} along axes {wide}; two neighbouring ones are compiled")
+        else:
+            node.emit(ResizeLinear(every), [x])
+
+
+@dataclass(frozen=True)
+class ResizeNearest(KernelOp):
+    """`indices`: for each axis, the input index of each output index."""
+
+    moves = True
+    kernels = (
+        Kernel(
+            symbol="nn_resize_nearest__scalar",
+            template="resize/nearest__scalar.c.j2",
+            dtype="any",
+        ),
+    )
+
+    indices: tuple[tuple[int, ...], ...] = field(repr=False)
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x = inputs[0]
+        assert x is not None
+        return [TensorType(x.dtype, tuple(len(index) for index in self.indices))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        return [np.asarray(inputs[0])[np.ix_(*self.indices)]]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        return ResizeNearest(tuple(self.indices[axis] for axis in perm))
+
+    def kernel_dtype(self, node: Node) -> str:
+        return "any"
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        """Loops over the axes up to the last that changes; behind it runs are copied whole."""
+        x = node.input(0)
+        strides = contiguous_strides(x.shape)
+        changed = [
+            axis for axis, index in enumerate(self.indices) if index != tuple(range(x.shape[axis]))
+        ]
+        last = changed[-1] if changed else -1
+        run = math.prod(x.shape[last + 1 :])
+        loops: list[dict[str, Any]] = []
+        constants: dict[str, Array] = {}
+        merged = math.prod(x.shape[: changed[0]]) if changed else 1
+        if merged > 1:
+            step = strides[changed[0]] * x.shape[changed[0]]
+            loops.append({"size": merged, "offset": f"i0 * {step}"})
+        for axis in range(changed[0] if changed else 0, last + 1):
+            index, var = self.indices[axis], f"i{len(loops)}"
+            source = _regular_index(index, var)
+            if source is None:
+                constants[f"at{axis}"] = np.asarray(index, np.int32) * np.int32(strides[axis])
+                offset = f"at{axis}[{var}]"
+            else:
+                offset = source if strides[axis] == 1 else f"{source} * {strides[axis]}"
+            loops.append({"size": len(index), "offset": offset})
+        for depth, loop in enumerate(loops):
+            loop |= {"var": f"i{depth}", "indent": "  " * (depth + 1)}
+        context = {
+            "type": x.dtype.c_name,
+            "loops": loops,
+            "closing": ["  " * (depth + 1) for depth in reversed(range(len(loops)))],
+            "body_indent": "  " * (len(loops) + 1),
+            "x_index": " + ".join(loop["offset"] for loop in loops) or "0",
+            "run": run,
+            "is_run": run > 1,
+            "tables": "".join(f"const int32_t *restrict {name}, " for name in constants),
+            "shape": shape_text(x.shape),
+            "out_shape": shape_text(node.output.shape),
+        }
+        return Lowering(context=context, constants=constants)
+
+
+@dataclass(frozen=True)
+class ResizeLinear(KernelOp):
+    """`taps`: for each axis that changes what its elements mix, None for the others."""
+
+    quantizable = True
+    kernels = (
+        Kernel(
+            symbol="nn_resize_linear_s8__scalar",
+            template="resize/linear__scalar.c.j2",
+            dtype="s8",
+        ),
+        Kernel(
+            symbol="nn_resize_linear_f32__scalar",
+            template="resize/linear__scalar.c.j2",
+            dtype="f32",
+        ),
+    )
+
+    taps: tuple[Taps | None, ...] = field(repr=False)
+
+    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
+        x = inputs[0]
+        assert x is not None
+        sizes = zip(x.shape, self.taps, strict=True)
+        return [TensorType(x.dtype, tuple(n if t is None else len(t) for n, t in sizes))]
+
+    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
+        y = np.asarray(inputs[0])
+        if y.dtype.kind != "f":
+            return None
+        for axis, taps in enumerate(self.taps):
+            if taps is None:
+                continue
+            indices, weights = (np.asarray(part) for part in zip(*taps, strict=True))
+            parts = np.moveaxis(y, axis, -1)[..., indices] * weights
+            y = np.moveaxis(parts.sum(-1), -1, axis)
+        return [y]
+
+    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
+        taps = tuple(self.taps[axis] for axis in perm)
+        wide = [axis for axis, t in enumerate(taps) if t is not None]
+        return None if wide[-1] - wide[0] > 1 else ResizeLinear(taps)
+
+    def macs(self, node: Node) -> int:
+        counts = [len(t[0][0]) for t in self.taps if t is not None]
+        return node.output.element_count * sum(counts)
+
+    def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        """Each output row is mixed from input rows in scratch, then along the columns."""
+        x, y = node.input(0), node.output
+        wide = [axis for axis, t in enumerate(self.taps) if t is not None]
+        first, last = wide[0], wide[-1]
+        if len(wide) == 1:
+            first -= 1
+        shape = (1, *x.shape) if first < 0 else x.shape
+        row_taps = self.taps[first] if len(wide) == 2 else None
+        column_taps = self.taps[last]
+        assert column_taps is not None
+        split = last if first >= 0 else 1  # position of the columns in `shape`
+        h, w = shape[split - 1], shape[split]
+        inner = math.prod(shape[split + 1 :])
+        if row_taps is None:
+            row_taps = tuple(((row,), (1.0,)) for row in range(h))
+        rows, row_weights = _tables(row_taps)
+        columns, column_weights = _tables(column_taps)
+        constants = {
+            "rows": rows * np.int32(w * inner),
+            "v": row_weights,
+            "columns": columns * np.int32(inner),
+            "u": column_weights,
+        }
+        quantized = kernel.dtype == "s8"
+        context: dict[str, Any] = {
+            "type": x.dtype.c_name,
+            "quantized": quantized,
+            "images": math.prod(shape[: split - 1]),
+            "oh": len(row_taps), "ow": len(column_taps), "c": inner,
+            "in_image": h * w * inner, "row": w * inner,
+            "row_taps": rows.shape[1], "column_taps": columns.shape[1],
+            "shape": shape_text(x.shape), "out_shape": shape_text(y.shape),
+        }  # fmt: skip
+        if quantized:
+            assert x.quant is not None
+            assert y.quant is not None
+            ratio = np.float32(x.quant.scale) / np.float32(y.quant.scale)
+            context["x_zero_point"] = int(x.quant.zero_point)
+            context["ratio"] = float_literal(float(ratio))
+            context |= requantize_context(-math.inf, math.inf, y.quant)
+        return Lowering(
+            context=context,
+            constants=constants,
+            scratch_bytes=4 * w * inner,
+            scratch_type="float",
+        )
+
+
+def _tables(taps: Taps) -> tuple[Array, Array]:
+    """Indices s32 and weights f32, [output index][tap]."""
+    indices, weights = zip(*taps, strict=True)
+    return np.asarray(indices, np.int32), np.asarray(weights, np.float32)
+
+
+def _regular_index(index: Sequence[int], var: str) -> str | None:
+    """C expression of an index table that is i, i · step or i / factor; None where it is not."""
+    positions = np.arange(len(index))
+    values = np.asarray(index)
+    if np.array_equal(values, positions):
+        return var
+    factor = int(np.count_nonzero(values == 0))
+    if factor and np.array_equal(values, positions // factor):
+        return f"{var} / {factor}"
+    if len(index) > 1 and np.array_equal(values, positions * values[1]):
+        return f"{var} * {values[1]}"
+    return None
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
+    """Sizes and scales of every axis of the input."""
+    rank = len(x.shape)
+    upsample = node.op_type == "Upsample"
+    if upsample and node.opset < 9:
+        scales = node.attr_floats("scales")
+    else:
+        scales = _floats(node, 2 if node.opset >= 11 and not upsample else 1, "scales")
+    sizes = node.ints(3, "sizes") if node.opset >= 11 and not upsample else None
+    given = node.attr_ints("axes")
+    chosen = tuple(range(rank)) if given is None else node.axes(given, rank)
+    if bool(scales) == bool(sizes):
+        raise node.invalid("either scales or sizes must be given")
+    values: Sequence[float] = scales or sizes or ()
+    if len(values) != len(chosen):
+        raise node.invalid(f"{len(values)} scales or sizes for {len(chosen)} axes")
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        raise node.invalid(f"scales or sizes {list(values)} must be positive")
+    if sizes:
+        policy = node.attr_str("keep_aspect_ratio_policy", "stretch")
+        targets = _targets(node, [x.shape[axis] for axis in chosen], sizes, policy)
+    axes = [Axis(size, size, np.float32(1.0)) for size in x.shape]
+    for place, axis in enumerate(chosen):
+        size = x.shape[axis]
+        if sizes:
+            out, scale = targets[place]
+        else:
+            scale = np.float32(values[place])
+            out = math.floor(np.float32(size) * scale)
+        if out < 1:
+            raise node.invalid(f"axis {axis} of size {size} would have {out} elements")
+        axes[axis] = Axis(size, out, np.float32(scale))
+    return axes
+
+
+def _targets(
+    node: OnnxNode, shape: Sequence[int], sizes: Sequence[int], policy: str
+) -> list[tuple[int, np.float32]]:
+    """Output size and scale of each chosen axis."""
+    ratios = [np.float32(size) / np.float32(old) for size, old in zip(sizes, shape, strict=True)]
+    if policy == "stretch":
+        return list(zip(sizes, ratios, strict=True))
+    if policy not in ("not_larger", "not_smaller"):
+        raise node.invalid(f"keep_aspect_ratio_policy {policy!r} is not one of ONNX's")
+    one = min(ratios) if policy == "not_larger" else max(ratios)
+    return [(math.floor(np.float32(one * np.float32(old)) + 0.5), one) for old in shape]
+
+
+def _floats(node: OnnxNode, index: int, what: str) -> tuple[float, ...] | None:
+    if node.optional(index) is None:
+        return None
+    return tuple(float(value) for value in node.constant(index, what).reshape(-1))
+
+
+def _coordinates(node: OnnxNode) -> Transform:
+    if node.op_type == "Upsample" or node.opset < 11:
+        return TRANSFORMS["asymmetric"]
+    name = node.attr_str("coordinate_transformation_mode", "half_pixel")
+    if name not in TRANSFORMS:
+        raise node.unsupported(f"coordinate_transformation_mode {name!r}")
+    return TRANSFORMS[name]
+
+
+def _rounding(node: OnnxNode) -> Rounding:
+    if node.op_type == "Upsample" or node.opset < 11:
+        return ROUNDINGS["simple"]
+    name = node.attr_str("nearest_mode", "round_prefer_floor")
+    if name == "simple" or name not in ROUNDINGS:
+        raise node.invalid(f"nearest_mode {name!r} is not one of ONNX's")
+    return ROUNDINGS[name]
