@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+from graphs import graph, kinds, until
+from quantized_texts import CONV, used
+
+from nn2wasm.ir import DType
+from nn2wasm.passes import sign_bytes
+
+
+def test_unsigned_bytes_become_signed_inside_the_network() -> None:
+    text = CONV.replace("int8[", "uint8[")
+    constants = used(text) | {"z": np.uint8(131), "z2": np.uint8(121)}
+    g = graph(text, **constants)
+    assert until(g, sign_bytes) > 0
+    assert kinds(g)[0] == kinds(g)[-1] == "FlipSign"
+    assert g.inputs[0].dtype is DType.U8
+    assert g.outputs[0].dtype is DType.U8
+    inside = [tensor for node in g.nodes[1:-1] for tensor in [*node.present_inputs, *node.outputs]]
+    assert not [tensor for tensor in inside if tensor.dtype is DType.U8]
+    dequantize = next(node for node in g.nodes if node.op.kind == "Dequantize")
+    assert dequantize.input(0).quant is not None
+    assert int(dequantize.input(0).quant.zero_point) == 3
+
+
+def test_weights_move_with_their_zero_point() -> None:
+    text = CONV
+    w = used(CONV)["w"].astype(np.int16) + 128
+    constants = used(text) | {"w": w.astype(np.uint8), "wz": np.full(4, 130, np.uint8)}
+    g = graph(text, **constants)
+    until(g, sign_bytes)
+    weights = next(t for t in g.constants() if t.shape == (4, 2, 3, 3))
+    np.testing.assert_array_equal(weights.value, used(CONV)["w"])
+    assert weights.quant is not None
+    assert weights.quant.zero_point.tolist() == [2] * 4
+
+
+def test_signed_networks_and_plain_bytes_stay() -> None:
+    assert until(graph(CONV, **used(CONV)), sign_bytes) == 0
+    plain = graph(
+        "g (uint8[4] x) => (uint8[2,2] y) { y = Reshape(x, shape) }", shape=np.int64([2, 2])
+    )
+    assert until(plain, sign_bytes) == 0
