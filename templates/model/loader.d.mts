@@ -1,0 +1,80 @@
+/** Element types of tensors. */
+export type DType = "f32" | "f64" | "s8" | "u8" | "s16" | "u16" | "s32" | "u32" | "s64" | "u64" | "bool";
+
+export type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
+
+/** Numbers of a tensor, nested or flat, in the order of its shape. */
+export type Values =
+  | TypedArray
+  | Uint8ClampedArray
+  | number
+  | bigint
+  | ReadonlyArray<number | bigint | boolean | ReadonlyArray<unknown>>;
+
+/** An input or output of a model. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Product of the shape. */
+  readonly length: number;
+  /** Of a quantized tensor: real = (q - zero_point) * scale. */
+  readonly scale?: number | null;
+  readonly zero_point?: number | null;
+  readonly labels?: readonly string[] | null;
+}
+
+/** The section "nn2wasm" of a module. */
+export interface Metadata {
+  readonly abi: number;
+  readonly model: string;
+  readonly version: string;
+  readonly target: string;
+  readonly inputs: ReadonlyArray<Omit<TensorInfo, "length">>;
+  readonly outputs: ReadonlyArray<Omit<TensorInfo, "length">>;
+  readonly arena_bytes: number;
+  readonly weight_bytes: number;
+  readonly macs: number;
+  readonly model_sha256: string;
+  readonly [key: string]: unknown;
+}
+
+export type Source = string | URL | Response | ArrayBuffer | ArrayBufferView | WebAssembly.Module;
+
+/** A loaded model. Not reentrant, but `run` never waits: concurrent requests may share one. */
+export declare class Model {
+  /** From a compiled module, synchronously: for edge workers at module scope. */
+  constructor(module: WebAssembly.Module);
+  readonly metadata: Metadata;
+  readonly inputs: readonly TensorInfo[];
+  readonly outputs: readonly TensorInfo[];
+  /**
+   * Compute the outputs, in typed arrays of their own.
+   * @throws TypeError wrong names or element types
+   * @throws RangeError wrong length, or a value that does not fit
+   * @throws Error the model failed
+   */
+  run(feeds: Readonly<Record<string, Values>> | Values): Record<string, TypedArray>;
+}
+
+/** Load a model. A string without a scheme is a path in Node and a relative URL in browsers. */
+export declare function load(source: Source | PromiseLike<Source>): Promise<Model>;
+
+/** What a compiled module tells about itself. */
+export declare function metadata(module: WebAssembly.Module): Metadata;
+
+/** Real values to the integers of a quantized tensor. */
+export declare function quantize(info: TensorInfo, values: Iterable<number>): TypedArray;
+
+/** The integers of a quantized tensor to real values. */
+export declare function dequantize(info: TensorInfo, values: Iterable<number>): Float32Array;

@@ -1,0 +1,252 @@
+// Runs a WebAssembly module that nn2wasm compiled. No dependency; browsers, Node, Deno, edge workers.
+//
+//     import { load } from "./model.mjs";
+//     const net = await load(new URL("./resnet8.wasm", import.meta.url));
+//     const { scores } = net.run({ image: new Int8Array(3072) });
+//
+// Names, shapes and element types come from the module's own section "nn2wasm".
+
+const ABI_VERSION = 1;
+
+const ARRAYS = {
+  f32: Float32Array,
+  f64: Float64Array,
+  s8: Int8Array,
+  u8: Uint8Array,
+  s16: Int16Array,
+  u16: Uint16Array,
+  s32: Int32Array,
+  u32: Uint32Array,
+  s64: BigInt64Array,
+  u64: BigUint64Array,
+  bool: Uint8Array,
+};
+
+const RANGES = {
+  s8: [-128, 127],
+  u8: [0, 255],
+  s16: [-32768, 32767],
+  u16: [0, 65535],
+  s32: [-2147483648, 2147483647],
+  u32: [0, 4294967295],
+  bool: [0, 1],
+};
+
+/** What a compiled module tells about itself; throws if it is not one of nn2wasm. */
+export function metadata(module) {
+  const sections = WebAssembly.Module.customSections(module, "nn2wasm");
+  if (sections.length === 0) {
+    throw new TypeError("this WebAssembly module was not made by nn2wasm (no section 'nn2wasm')");
+  }
+  const found = JSON.parse(new TextDecoder().decode(sections[0]));
+  if (found.abi !== ABI_VERSION) {
+    throw new TypeError(`the model has interface version ${found.abi}, this loader knows ${ABI_VERSION}`);
+  }
+  return found;
+}
+
+/** A loaded model. Not reentrant, but `run` never waits: concurrent requests may share one. */
+export class Model {
+  #exports;
+
+  /** From a compiled module, at once: edge workers cannot wait at module scope. */
+  constructor(module) {
+    this.metadata = metadata(module);
+    this.inputs = tensors(this.metadata.inputs);
+    this.outputs = tensors(this.metadata.outputs);
+    this.#exports = new WebAssembly.Instance(module, {}).exports;
+    if (
+      this.#exports.nn_input_count() !== this.inputs.length ||
+      this.#exports.nn_output_count() !== this.outputs.length
+    ) {
+      throw new TypeError("the metadata of the model does not fit its code");
+    }
+  }
+
+  /** Outputs by name, for inputs by name; a model with one input takes the bare array too. */
+  run(feeds) {
+    const values = byName(this.inputs, feeds);
+    const arrays = this.inputs.map((info) => convert(info, values[info.name]));
+    const exports = this.#exports;
+    arrays.forEach((array, index) => {
+      this.#memory(exports.nn_input(index), this.inputs[index]).set(array);
+    });
+    const status = exports.nn_run();
+    if (status !== 0) {
+      throw new Error(`the model reports status ${status}`);
+    }
+    return Object.fromEntries(
+      this.outputs.map((info, index) => [info.name, this.#memory(exports.nn_output(index), info).slice()]),
+    );
+  }
+
+  #memory(address, info) {
+    return new ARRAYS[info.dtype](this.#exports.memory.buffer, address >>> 0, info.length);
+  }
+}
+
+/**
+ * Load a model from a URL, a path or URL as text, a Response (or a promise of one), bytes, or a
+ * compiled WebAssembly.Module.
+ */
+export async function load(source) {
+  return new Model(await compile(await source));
+}
+
+/** Real values to the integers of a quantized tensor: round(x / scale) + zero_point, clamped. */
+export function quantize(info, values) {
+  if (info.scale == null || !(info.dtype in RANGES)) {
+    throw new TypeError(`'${info.name}' is not quantized`);
+  }
+  const [low, high] = RANGES[info.dtype];
+  const scale = Math.fround(info.scale);
+  return ARRAYS[info.dtype].from(values, (value) => {
+    const q = roundHalfEven(Math.fround(Math.fround(value) / scale)) + info.zero_point;
+    return Math.min(high, Math.max(low, q));
+  });
+}
+
+/** The integers of a quantized tensor to real values: (q - zero_point) * scale. */
+export function dequantize(info, values) {
+  if (info.scale == null) {
+    throw new TypeError(`'${info.name}' is not quantized`);
+  }
+  return Float32Array.from(values, (q) => (q - info.zero_point) * info.scale);
+}
+
+function roundHalfEven(value) {
+  const below = Math.floor(value);
+  const rest = value - below;
+  if (rest === 0.5) {
+    return below % 2 === 0 ? below : below + 1;
+  }
+  return rest < 0.5 ? below : below + 1;
+}
+
+function tensors(entries) {
+  return entries.map((entry) => {
+    if (!(entry.dtype in ARRAYS)) {
+      throw new TypeError(`'${entry.name}' has the unknown element type ${entry.dtype}`);
+    }
+    const length = entry.shape.reduce((product, size) => product * size, 1);
+    return Object.freeze({ ...entry, length });
+  });
+}
+
+function byName(inputs, feeds) {
+  if (Array.isArray(feeds) || ArrayBuffer.isView(feeds) || typeof feeds === "number") {
+    if (inputs.length !== 1) {
+      throw new TypeError(`the model has ${inputs.length} inputs: pass an object from name to array`);
+    }
+    return { [inputs[0].name]: feeds };
+  }
+  if (feeds === null || typeof feeds !== "object") {
+    throw new TypeError("run() wants an object from input name to array");
+  }
+  const names = inputs.map((info) => info.name);
+  const unknown = Object.keys(feeds).filter((name) => !names.includes(name));
+  const missing = names.filter((name) => !Object.hasOwn(feeds, name));
+  if (unknown.length > 0 || missing.length > 0) {
+    const parts = [
+      unknown.length > 0 ? `unknown: ${unknown.join(", ")}` : "",
+      missing.length > 0 ? `missing: ${missing.join(", ")}` : "",
+    ];
+    throw new TypeError(`the input names do not match the model; ${parts.filter(Boolean).join("; ")}`);
+  }
+  return feeds;
+}
+
+// A typed array must hold the tensor's own type; plain numbers must fit it.
+function convert(info, value) {
+  const Wanted = ARRAYS[info.dtype];
+  const where = `input '${info.name}' (${info.dtype} [${info.shape.join(", ")}])`;
+  const array = typeof value === "number" || typeof value === "bigint" ? [value] : value;
+  const typed = ArrayBuffer.isView(array);
+  if ((!typed && !Array.isArray(array)) || array instanceof DataView) {
+    throw new TypeError(`${where}: expected a ${Wanted.name} or an array of numbers`);
+  }
+  const flat = typed ? array : array.flat(Infinity);
+  if (flat.length !== info.length) {
+    throw new RangeError(`${where}: expected ${info.length} values, found ${flat.length}`);
+  }
+  if (flat instanceof Wanted) {
+    return flat;
+  }
+  if (typed && !(Wanted === Uint8Array && flat instanceof Uint8ClampedArray)) {
+    const floats = flat instanceof Float32Array || flat instanceof Float64Array;
+    if (!(floats && (info.dtype === "f32" || info.dtype === "f64"))) {
+      const hint = info.scale != null && floats ? "; quantize() converts real values" : "";
+      throw new TypeError(`${where}: expected ${Wanted.name}, found ${flat.constructor.name}${hint}`);
+    }
+  }
+  checkValues(info, flat, where);
+  return Wanted.from(flat, info.dtype === "s64" || info.dtype === "u64" ? BigInt : undefined);
+}
+
+function checkValues(info, values, where) {
+  const range = RANGES[info.dtype];
+  for (const value of values) {
+    const long = info.dtype === "s64" || info.dtype === "u64";
+    if (typeof value !== "number" && typeof value !== "boolean" && !(long && typeof value === "bigint")) {
+      throw new TypeError(`${where}: found a ${typeof value} among the values`);
+    }
+    const number = Number(value);
+    if ((range || long) && !Number.isInteger(number)) {
+      const hint = info.scale != null ? "; quantize() converts real values" : "";
+      throw new TypeError(`${where}: ${value} is not an integer${hint}`);
+    }
+    if (range && (number < range[0] || number > range[1])) {
+      throw new RangeError(`${where}: ${value} is not between ${range[0]} and ${range[1]}`);
+    }
+    if (long && BigInt.asIntN(64, BigInt(value)) !== BigInt(value) && info.dtype === "s64") {
+      throw new RangeError(`${where}: ${value} does not fit 64 bits`);
+    }
+    if (long && BigInt.asUintN(64, BigInt(value)) !== BigInt(value) && info.dtype === "u64") {
+      throw new RangeError(`${where}: ${value} does not fit 64 bits without a sign`);
+    }
+  }
+}
+
+async function compile(source) {
+  if (source instanceof WebAssembly.Module) {
+    return source;
+  }
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
+    return WebAssembly.compile(source);
+  }
+  if (typeof Response !== "undefined" && source instanceof Response) {
+    return compileResponse(source);
+  }
+  if (typeof source !== "string" && !(source instanceof URL)) {
+    throw new TypeError("load() wants a URL, a Response, bytes or a WebAssembly.Module");
+  }
+  const file = localFile(source);
+  if (file !== null) {
+    // Only Node and its like get here; the variable keeps bundlers from resolving the name.
+    const files = "node:fs/promises";
+    const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ files);
+    return WebAssembly.compile(await readFile(file));
+  }
+  return compileResponse(await fetch(source));
+}
+
+async function compileResponse(response) {
+  if (!response.ok) {
+    throw new Error(`cannot fetch the model: ${response.status} ${response.statusText} ${response.url}`);
+  }
+  const mime = (response.headers.get("content-type") ?? "").split(";")[0].trim();
+  if (mime === "application/wasm" && typeof WebAssembly.compileStreaming === "function") {
+    return WebAssembly.compileStreaming(response);
+  }
+  return WebAssembly.compile(await response.arrayBuffer()); // a server that does not know .wasm
+}
+
+// What readFile takes, or null where the source must be fetched.
+function localFile(source) {
+  const local = typeof process !== "undefined" && Boolean(process.versions?.node);
+  if (source instanceof URL || /^[a-z][a-z0-9+.-]+:/i.test(source)) {
+    const url = new URL(source);
+    return url.protocol === "file:" && local ? url : null;
+  }
+  return local ? source : null;
+}
