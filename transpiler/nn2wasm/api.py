@@ -1,0 +1,230 @@
+"""What ``import nn2wasm`` offers; `plan_model` and `compile_model` read as the architecture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from nn2wasm.codegen import SourceTree, render
+from nn2wasm.codegen.identifiers import identifier
+from nn2wasm.codegen.package import amalgamate, c_package
+from nn2wasm.errors import QuantizationError, TargetError
+from nn2wasm.files import write_file, write_files
+from nn2wasm.frontends.limits import Limits
+from nn2wasm.frontends.onnx_import import import_onnx
+from nn2wasm.frontends.onnx_model import read_model
+from nn2wasm.ir import DType
+from nn2wasm.passes import PIPELINE, PassLog, PassOptions, run_passes
+from nn2wasm.plan import Plan, make_plan
+from nn2wasm.target import ArtifactKind, Target, find_target
+from nn2wasm.toolchain import build_artifact, module_sizes
+
+if TYPE_CHECKING:
+    import onnx
+
+ModelSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, "onnx.ModelProto"]
+
+DEFAULT_TARGETS = {
+    ArtifactKind.WASM: "wasm",
+    ArtifactKind.C: "c",
+    ArtifactKind.NATIVE: "host",
+}
+SUFFIXES = {
+    ".wasm": ArtifactKind.WASM,
+    ".c": ArtifactKind.C,
+    ".so": ArtifactKind.NATIVE,
+    ".dylib": ArtifactKind.NATIVE,
+    ".dll": ArtifactKind.NATIVE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to compile.
+
+    Attributes:
+        shapes: all sizes of inputs whose sizes the model leaves open, by input name.
+        name: the model's name; that of its file where left out.
+        io_integers: strip float quantizers at the border: the host handles integers.
+        limits: what an untrusted model may ask for.
+        disabled_passes: names of rewrites to leave out; results stay, cost grows.
+    """
+
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    name: str = ""
+    io_integers: bool = False
+    limits: Limits = field(default_factory=Limits)
+    disabled_passes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A model up to its plan: all that reports need, before any compiler runs.
+
+    Attributes:
+        name: of the model.
+        sha256: of the model's file, hexadecimal.
+        plan: kernels, constants, memory.
+        log: what the passes did.
+    """
+
+    name: str
+    sha256: str
+    plan: Plan = field(repr=False)
+    log: PassLog
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a compilation made.
+
+    Attributes:
+        path: the file or folder.
+        kind: what it is.
+        compiled: the plan behind it.
+        total_bytes: of the file, or of all files of a folder.
+        memory_bytes: linear memory of a module; the arena of anything else.
+        files: what was written, below the folder of `path` or `path` itself where that is one.
+    """
+
+    path: Path
+    kind: ArtifactKind
+    compiled: Compiled = field(repr=False)
+    total_bytes: int
+    memory_bytes: int
+    files: tuple[str, ...] = ()
+
+    @property
+    def weight_bytes(self) -> int:
+        return self.compiled.plan.weight_bytes
+
+    @property
+    def runtime_bytes(self) -> int:
+        """Everything beside the weights."""
+        return max(0, self.total_bytes - self.weight_bytes)
+
+    @property
+    def arena_bytes(self) -> int:
+        return self.compiled.plan.memory.arena_bytes
+
+
+def plan_model(model: ModelSource, target: Target, options: Options | None = None) -> Compiled:
+    """Everything up to the C: reads, rewrites, chooses kernels, lays out memory.
+
+    Args:
+        model: path, bytes or a parsed ONNX model.
+        target: what to plan for.
+        options: how.
+
+    Raises:
+        ModelError: the model cannot be compiled; the subclass says why.
+        QuantizationError: scales that mean nothing.
+        OverBudget: a limit is exceeded.
+    """
+    options = options or Options()
+    onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
+    graph = import_onnx(onnx_model, options.limits)
+    log = run_passes(graph, PIPELINE, _pass_options(options))
+    if options.io_integers and all(t.dtype is DType.F32 for t in [*graph.inputs, *graph.outputs]):
+        raise QuantizationError(
+            "there are no quantizers at the border of this model to strip",
+            hint="leave --io int8 out, or quantize the model",
+        )
+    plan = make_plan(graph, target)
+    return Compiled(options.name or _name(model), onnx_model.sha256, plan, log)
+
+
+def generate(compiled: Compiled, *, name: str = "") -> SourceTree:
+    """The sources of a planned model; large constants in files of their own where the target
+    embeds.
+    """
+    embed = compiled.plan.target.kind is not ArtifactKind.C
+    return render(
+        compiled.plan, name=name or compiled.name, model_sha256=compiled.sha256, embed=embed
+    )
+
+
+def compile_model(
+    model: ModelSource,
+    output: str | os.PathLike[str],
+    *,
+    target: str | Target | None = None,
+    options: Options | None = None,
+) -> Artifact:
+    """Compiles a model to a file or folder.
+
+    Args:
+        model: path, bytes or a parsed ONNX model.
+        output: ``x.wasm``, ``x.c`` (with ``x.h`` beside it), ``x.so``, or a folder for a C package.
+        target: name of a target; where left out, the default for that kind of output.
+        options: how to compile.
+
+    Raises:
+        Nn2wasmError: nothing is written.
+    """
+    path, kind = Path(output), output_kind(output)
+    chosen = _target(target, kind, path)
+    compiled = plan_model(model, chosen, options)
+    if kind is not ArtifactKind.C:
+        data = build_artifact(generate(compiled), chosen)
+        write_file(path, data)
+        is_module = kind is ArtifactKind.WASM
+        arena_bytes = compiled.plan.memory.arena_bytes
+        memory_bytes = module_sizes(data).memory_bytes if is_module else arena_bytes
+        return Artifact(path, kind, compiled, len(data), memory_bytes, (path.name,))
+    if path.suffix == ".c":
+        files: Mapping[str, str | bytes] = amalgamate(generate(compiled, name=path.stem), path.stem)
+        write_files(path.parent, files, make_folder=False)
+    else:
+        files = c_package(generate(compiled))
+        write_files(path, files)
+    total = sum(len(text.encode() if isinstance(text, str) else text) for text in files.values())
+    arena_bytes = compiled.plan.memory.arena_bytes
+    return Artifact(path, kind, compiled, total, arena_bytes, tuple(files))
+
+
+def output_kind(output: str | os.PathLike[str]) -> ArtifactKind:
+    """What a path asks for by its ending; a folder is a C package.
+
+    Raises:
+        TargetError: an ending that means nothing here.
+    """
+    text, path = os.fspath(output), Path(output)
+    if text.endswith(("/", os.sep)) or path.is_dir() or not path.suffix:
+        return ArtifactKind.C
+    if path.suffix not in SUFFIXES:
+        raise TargetError(
+            f"the ending of '{path.name}' does not say what to make",
+            facts=[("known", ".wasm, .c, .so, .dylib, .dll, or a folder")],
+        )
+    return SUFFIXES[path.suffix]
+
+
+def _target(target: str | Target | None, kind: ArtifactKind, path: Path) -> Target:
+    if target is None:
+        return find_target(DEFAULT_TARGETS[kind])
+    chosen = find_target(target) if isinstance(target, str) else target
+    if chosen.kind is not kind:
+        raise TargetError(
+            f"target {chosen.name} does not make '{path.name}'",
+            hint=f"leave --target out, or name a target that makes {kind.value}",
+        )
+    return chosen
+
+
+def _pass_options(options: Options) -> PassOptions:
+    return PassOptions(
+        fold_elements=options.limits.fold_elements,
+        io_integers=options.io_integers,
+        disabled=options.disabled_passes,
+    )
+
+
+def _name(model: ModelSource) -> str:
+    if isinstance(model, str | os.PathLike):
+        return Path(model).stem
+    name = getattr(getattr(model, "graph", None), "name", "")
+    return identifier(name) if name else "model"

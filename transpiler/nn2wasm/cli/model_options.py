@@ -1,0 +1,96 @@
+"""Options of all verbs that read an ONNX model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nn2wasm.api import Options
+
+Shape = tuple[str, tuple[int, ...]]
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
+    """Adds the options.
+
+    Args:
+        parser: of a verb.
+        target: what the help says of the default target.
+    """
+    group = parser.add_argument_group("how to compile")
+    group.add_argument("--target", metavar="NAME", help=f"see `nn2wasm targets`; {target}")
+    group.add_argument(
+        "--shape",
+        metavar="NAME=1,3,96,96",
+        action="append",
+        default=[],
+        type=_shape,
+        help="all sizes of an input whose sizes the model leaves open; may be repeated",
+    )
+    group.add_argument(
+        "--io",
+        choices=("float", "int8"),
+        default="float",
+        help="int8: take float quantizers off inputs and outputs, the host handles integers",
+    )
+    group.add_argument("--name", default="", help="name of the model; that of its file by default")
+    group.add_argument(
+        "--fold-limit",
+        metavar="N",
+        type=positive,
+        help="most elements of a constant that folding may make",
+    )
+    group.add_argument(
+        "--max-model-bytes", metavar="N", type=positive, help="largest model file to read"
+    )
+
+
+def read(arguments: argparse.Namespace) -> Options:
+    """The options that `add_arguments` added, as the API wants them."""
+    from nn2wasm.api import Options
+    from nn2wasm.frontends.limits import Limits
+
+    usual = Limits()
+    limits = Limits(
+        fold_elements=arguments.fold_limit or usual.fold_elements,
+        model_bytes=arguments.max_model_bytes or usual.model_bytes,
+    )
+    return Options(
+        shapes=dict(arguments.shape),
+        name=arguments.name,
+        io_integers=arguments.io == "int8",
+        limits=limits,
+    )
+
+
+def _shape(text: str) -> Shape:
+    name, found, sizes = text.rpartition("=")
+    try:
+        shape = tuple(int(size) for size in sizes.split(",")) if sizes else ()
+    except ValueError:
+        shape = (0,)
+    if not found or not name or any(size < 1 for size in shape):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like image=1,3,96,96")
+    return name, shape
+
+
+def _number(least: float, kind: Callable[[str], float], text: str) -> float:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = float("nan")
+    if not value >= least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {least:g} or more")
+    return value
+
+
+def positive(text: str) -> int:
+    """A whole number above zero, for argparse."""
+    return int(_number(1, int, text))
+
+
+def not_negative(text: str) -> float:
+    """A number of zero or more, for argparse."""
+    return _number(0, float, text)

@@ -1,0 +1,35 @@
+"""List what models can be compiled for."""
+
+from __future__ import annotations
+
+import argparse
+
+from nn2wasm.cli.output import print_json
+from nn2wasm.cli.table import table
+from nn2wasm.target import TARGETS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb has no options of its own."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        print_json([_facts(index) for index in range(len(TARGETS))])
+        return 0
+    rows = [(target.name, target.kind.value, target.summary) for target in TARGETS]
+    print(table(("target", "makes", "for"), rows))
+    return 0
+
+
+def _facts(index: int) -> dict[str, object]:
+    target = TARGETS[index]
+    return {
+        "name": target.name,
+        "kind": target.kind.value,
+        "summary": target.summary,
+        "features": sorted(target.features),
+        "traits": sorted(target.traits),
+        "zig_triple": target.zig_triple,
+        "zig_flags": list(target.zig_flags),
+    }
