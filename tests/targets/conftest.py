@@ -1,0 +1,76 @@
+"""All builds of all models, made once for the session; a table of float differences at its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from native_gcc import gcc_library
+from target_models import TargetModel
+
+from nn2wasm.api import generate, plan_model
+from nn2wasm.codegen import SourceTree
+from nn2wasm.target import ArtifactKind, find_target
+from nn2wasm.toolchain import build_artifact
+
+Builds = Callable[[TargetModel, str], Any]
+
+C = find_target("c")
+CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
+
+
+@pytest.fixture(scope="session")
+def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
+    """builds(model, "tree" | "wasm" | "wasm-simd128" | "host" | "clang" | "gcc" | "gcc -O3").
+
+    What the session's tests ask for is built ahead of them, on all processors.
+    """
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    trees: dict[TargetModel, SourceTree] = {}
+    futures: dict[tuple[TargetModel, str], Future[Any]] = {}
+
+    def tree(model: TargetModel) -> SourceTree:
+        if model not in trees:
+            trees[model] = generate(plan_model(model.path, C))
+        return trees[model]
+
+    def build(model: TargetModel, kind: str) -> Any:
+        if kind == "clang":
+            return build_artifact(tree(model), CLANG, strict=True)
+        if kind.startswith("gcc"):
+            return gcc_library(tree(model), *(kind.split()[1:] or ["-O2"]))
+        target = find_target(kind)
+        return build_artifact(generate(plan_model(model.path, target)), target, strict=True)
+
+    def future(model: TargetModel, kind: str) -> Future[Any]:
+        key = (model, kind)
+        if key not in futures:
+            futures[key] = pool.submit(build, model, kind)
+        return futures[key]
+
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # there each worker builds what it tests
+        for item in request.session.items:
+            wanted = item.callspec.params if hasattr(item, "callspec") else {}
+            kind = wanted.get("target") or wanted.get("compiler")
+            if kind and isinstance(wanted.get("model"), TargetModel):
+                future(wanted["model"], kind)
+    yield lambda model, kind: tree(model) if kind == "tree" else future(model, kind).result()
+    pool.shutdown(cancel_futures=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    lines = [
+        f"{value}"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.stats.get(outcome, [])
+        for key, value in getattr(report, "user_properties", ())
+        if key == "float difference"
+    ]
+    if lines:
+        terminalreporter.section("floats: largest difference between targets, share of the range")
+        for line in lines:
+            terminalreporter.write_line(line)
