@@ -25,9 +25,12 @@ two behind.
 """
 
 CLEAR_STEPS = 2
-"""A sample whose best class leads by more output steps than this, and than onnxruntime's own
-optimizations
-move an output, must keep its class."""
+"""A sample whose best class leads by more output steps than this must keep its class."""
+
+FLIPPED = {"mobilenet_v2_ptq_qdq_s8": {1}}
+"""Clear samples whose class differs from the recorded one. The record was computed in floats;
+onnxruntime's own integer kernels give this sample the very bytes that we give it.
+"""
 
 
 @pytest.mark.parametrize("network", INTEGER)
@@ -71,10 +74,10 @@ def test_quantized_networks_decide_alike(
     rows = expected.reshape(len(expected), -1).astype(np.float64) / step
     same = rows.argmax(1) == result.reshape(len(expected), -1).argmax(1)
     best = np.sort(rows, axis=1)
-    clear = best[:, -1] - best[:, -2] > max(CLEAR_STEPS, network.moved_steps())
+    clear = best[:, -1] - best[:, -2] > CLEAR_STEPS
     top = f"top-1 {same.sum()} of {same.size}, clear {(same & clear).sum()} of {clear.sum()}"
     record_property("differences", describe(network.name, steps, top))
-    assert same[clear].all(), top
+    assert set(np.flatnonzero(clear & ~same)) == FLIPPED.get(network.name, set()), top
 
 
 @pytest.mark.parametrize("network", named(*LATER, without=()))
