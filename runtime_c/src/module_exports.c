@@ -4,6 +4,7 @@
  *     nn_input_count(), nn_output_count() -> count
  *     nn_input(i), nn_output(i) -> address of the tensor, 0 where there is no such tensor
  *     nn_run() -> 0, or the model's own status
+ *     nn_check() -> 0 where this machine computes the model rightly (only where that is a question)
  *     nn_metadata() -> JSON text (shared libraries only; a module has a section for it)
  *
  * The arena is static, so one instance is one model with its own memory: not reentrant.
@@ -59,6 +60,15 @@ int nn_run(void)
 {
     return NN_JOIN(NN_MODEL, _run)(nn_arena);
 }
+
+#if NN_JOIN(NN_MODEL_UPPER, _CHECKED)
+NN_EXPORT(nn_check) int nn_check(void);
+
+int nn_check(void)
+{
+    return NN_JOIN(NN_MODEL, _check)();
+}
+#endif
 
 #if !defined(__wasm__)
 extern const char nn_metadata_text[]; /* generated beside this file */

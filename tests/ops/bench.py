@@ -114,17 +114,20 @@ class Bench:
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     @functools.cache  # noqa: B019  one bench a module
-    def answers(self) -> Mapping[str, Answer]:
-        model = self.model()
-        results = run(model, self.feeds)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.log_severity_level = 3
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        references = dict(zip(self.names, session.run(self.names, self.feeds), strict=True))
+    def answers(self, target: str = "wasm") -> Mapping[str, Answer]:
+        results, references = run(self.model(), self.feeds, target), self.references()
         return {
             name: Answer(results[name], expected, references[name])
             for name, expected in self.expected.items()
         }
+
+    @functools.cache  # noqa: B019
+    def references(self) -> Mapping[str, np.ndarray]:
+        """What onnxruntime answers."""
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(
+            self.model().SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        return dict(zip(self.names, session.run(self.names, self.feeds), strict=True))

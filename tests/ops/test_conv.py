@@ -46,8 +46,8 @@ VERSIONS = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 @pytest.mark.parametrize("case", VERSIONS, ids=str)
@@ -189,11 +189,11 @@ INTEGER = [(key, name) for key, bench in BENCHES.items() for name in bench.names
 
 
 @pytest.mark.parametrize(("key", "name"), INTEGER)
-def test_integers(key: str, name: str) -> None:
+def test_integers(key: str, name: str, target: str) -> None:
     """Exactly the integer arithmetic; QLinearConv is onnxruntime's to the byte, floats round
     within a step.
     """
-    answer = BENCHES[key].answers()[name]
+    answer = BENCHES[key].answers(target)[name]
     assert answer.expected is not None
     assert not (complaint := EXACT(answer.result, answer.expected)), complaint
     near = EXACT if key.startswith("qop") else ONE_STEP

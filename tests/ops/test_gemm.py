@@ -22,6 +22,8 @@ SIZES = [
     (1, 9, 1),
     (5, 17, 6),
     (1, 64, 7),
+    (9, 37, 29),
+    (1, 70, 83),
 ]
 """m, k, n"""
 
@@ -72,8 +74,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 S8, U8 = np.int8, np.uint8
@@ -174,8 +176,8 @@ INTEGER = [(key, name) for key, bench in BENCHES.items() for name in bench.names
 
 
 @pytest.mark.parametrize(("key", "name"), INTEGER)
-def test_integers(key: str, name: str) -> None:
-    answer = BENCHES[key].answers()[name]
+def test_integers(key: str, name: str, target: str) -> None:
+    answer = BENCHES[key].answers(target)[name]
     assert answer.expected is not None
     assert not (complaint := EXACT(answer.result, answer.expected)), complaint
     near = EXACT if key == "qop" else ONE_STEP

@@ -33,6 +33,7 @@ class Target:
         zig_flags: further compiler flags.
         features: instruction sets that kernels may use.
         traits: how it runs; kernels may prefer some.
+        alignment: of tensors in the arena, in bytes.
     """
 
     name: str
@@ -42,7 +43,11 @@ class Target:
     zig_flags: tuple[str, ...] = ()
     features: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()
+    alignment: int = 4
 
+
+# Loop strength reduction keeps the engine from folding constant offsets into loads.
+SIMD_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
 
 TARGETS: tuple[Target, ...] = (
     Target(
@@ -58,8 +63,28 @@ TARGETS: tuple[Target, ...] = (
         summary="WebAssembly with 128-bit SIMD: Node, browsers, wasmtime, edge workers",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128", "-Os"),
+        zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
         features=frozenset({"simd128"}),
+        alignment=16,
+    ),
+    Target(
+        name="wasm-simd128-cranelift",
+        summary="the same for wasmtime, whose load into all lanes is slow",
+        kind=ArtifactKind.WASM,
+        zig_triple="wasm32-freestanding",
+        zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
+        features=frozenset({"simd128"}),
+        traits=frozenset({"slow_splat"}),
+        alignment=16,
+    ),
+    Target(
+        name="wasm-relaxed",
+        summary="WebAssembly with relaxed SIMD: the newest browsers and Node",
+        kind=ArtifactKind.WASM,
+        zig_triple="wasm32-freestanding",
+        zig_flags=("-mcpu=lime1+simd128+relaxed_simd", *SIMD_FLAGS),
+        features=frozenset({"simd128", "relaxed"}),
+        alignment=16,
     ),
     Target(
         name="c",

@@ -34,3 +34,24 @@ def comment_lines(text: str, taken: int = 0) -> str:
         break_on_hyphens=False,
     )
     return "\n".join(lines)[taken:]
+
+
+def wrapped_list(items: Sequence[str], *, indent: int, first: str = "", taken: int = 0) -> str:
+    """Items with commas between them, over as many lines as it takes.
+
+    Args:
+        items: what to list.
+        indent: of all lines but the first.
+        first: what stands before the first item.
+        taken: characters in use already before `first`; more than the line has begins a new one.
+    """
+    lines, used = [first], taken
+    for index, item in enumerate(items):
+        piece = item + ("," if index < len(items) - 1 else "")
+        gap = " " if (lines[-1].strip() and index) or not first else ""
+        if used + len(lines[-1]) + len(gap) + len(piece) >= LINE_WIDTH:
+            lines.append(" " * indent + piece)
+            used = 0
+        else:
+            lines[-1] += gap + piece
+    return "\n".join(lines)

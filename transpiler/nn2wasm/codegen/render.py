@@ -7,6 +7,7 @@ from math import prod
 
 from nn2wasm.codegen.environment import render_template
 from nn2wasm.codegen.identifiers import comment_text, identifier
+from nn2wasm.codegen.kernels import KernelSet
 from nn2wasm.codegen.layout import call_text, comment_lines
 from nn2wasm.codegen.literals import array_definition
 from nn2wasm.codegen.source_tree import SourceTree
@@ -29,7 +30,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         model_sha256: of the model's file, for the description.
         embed: put large constants into files of their own, for compilers with #embed.
     """
-    writer = _Writer(plan, identifier(name), embed)
+    writer = _Writer(plan, identifier(name), embed, KernelSet(plan.calls))
     layers = [writer.layer(call) for call in plan.calls]
     metadata = describe(plan, name, model_sha256)
     context: dict[str, object] = {
@@ -48,7 +49,9 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
             for tensor, output in zip(plan.graph.outputs, plan.graph.output_names, strict=True)
         ],
         "constants": writer.constants,
-        "kernels": writer.kernels,
+        "guards": list(dict.fromkeys(g for c in plan.calls if (g := c.choice.kernel.guard))),
+        "headers": list(dict.fromkeys(h for c in plan.calls for h in c.choice.kernel.headers)),
+        "kernels": writer.kernels.texts(),
         "layers": layers,
     }
     context["input_count"] = len(plan.graph.inputs)
@@ -122,22 +125,21 @@ def _row_loop(walk: Window | Rows, backward: bool) -> str:
 
 @dataclass(slots=True)
 class _Writer:
-    """Collects kernels and constants while layers are written; equal ones are written once."""
+    """Collects constants while layers are written; equal ones are written once."""
 
     plan: Plan
     name: str
     embed: bool
-    kernels: list[str] = field(default_factory=list)
+    kernels: KernelSet
     constants: list[str] = field(default_factory=list)
     files: dict[str, str | bytes] = field(default_factory=dict)
-    _kernel_names: dict[tuple[str, str], str] = field(default_factory=dict)
     _constant_names: dict[tuple[str, bytes], str] = field(default_factory=dict)
 
     def layer(self, call: Call) -> dict[str, object]:
-        """What the templates need of a layer; its kernel and constants are written on the way."""
+        """What the templates need of a layer; its constants are written on the way."""
         node, walk = call.node, call.lowering.walk
         stem = f"{self.name}_{call.index:02d}"
-        kernel = self._kernel(call)
+        kernel = self.kernels.name_of(call)
         constants = [
             self._constant(f"{self.name}_{key}{call.index:02d}", array)
             for key, array in call.lowering.constants.items()
@@ -155,6 +157,7 @@ class _Writer:
         parts = [*(str(a["expression"]) for a in arguments), *constants]
         parts += [scratch] if (scratch := self._scratch(call)) else []
         parts += [str(self._pointer(tensor, const=False)["expression"]) for tensor in node.outputs]
+        parts += self.kernels.size_arguments(call)
         return context | {"walks": False, "call": call_text(kernel, parts, indent=2)}
 
     def _walk(
@@ -169,6 +172,7 @@ class _Writer:
         counts_rows = isinstance(walk, Window) and walk.counts_rows
         middle = ["valid_rows", *constants] if counts_rows else [*constants]
         middle += [scratch] if (scratch := self._scratch(call)) else []
+        sizes = self.kernels.size_arguments(call)
         context: dict[str, object] = {
             "walks": True,
             "x": x,
@@ -179,15 +183,17 @@ class _Writer:
             is_loop = walk.count > 1
             at_x = f"x + {steps_text('row', walk.in_row_elements)}" if is_loop else "x"
             at_y = f"y + {steps_text('row', walk.out_row_elements)}" if is_loop else "y"
-            text = call_text(kernel, [at_x, *middle, at_y], indent=4 if is_loop else 2)
+            arguments = [at_x, *middle, at_y, *sizes]
+            text = call_text(kernel, arguments, indent=4 if is_loop else 2)
             return context | {"is_loop": is_loop, "call": text}
         dtype = call.arguments[0].dtype
         fill_at = self.plan.memory.scratch.get(call.index, 0)
         fill = int(walk.fill) if dtype is not DType.F32 else float_literal(float(walk.fill))
         many_images = walk.images > 1
         at_y = f"y + {steps_text('oy', walk.out_row_elements)}"
+        arguments = ["rows", *middle, at_y, *sizes]
         return context | {
-            "call": call_text(kernel, ["rows", *middle, at_y], indent=6 if many_images else 4),
+            "call": call_text(kernel, arguments, indent=6 if many_images else 4),
             "pad": "  " if many_images else "",
             "padded": walk.is_padded,
             "fill_pointer": f"({dtype.c_name} *)(void *)(a + {fill_at})",
@@ -211,17 +217,6 @@ class _Writer:
             f"{call.index:02d} {node.op.kind}{name}: {shapes} -> {shape_text(node.output)}"
             f"{work}, {call.choice.kernel.symbol}"
         )
-
-    def _kernel(self, call: Call) -> str:
-        """The name of the kernel's function; written where no equal one is there yet."""
-        kernel = call.choice.kernel
-        body = render_template(kernel.template, call.lowering.context | {"name": "@name@"})
-        key = (kernel.symbol, body)
-        if key not in self._kernel_names:
-            name = f"{kernel.symbol}_{len(self._kernel_names):02d}"
-            self._kernel_names[key] = name
-            self.kernels.append(body.replace("@name@", name))
-        return self._kernel_names[key]
 
     def _constant(self, name: str, array: Array) -> str:
         """The name of a constant array; written where no equal one is there yet."""

@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
-from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
     Operands,
     Pointers,
     bias_of,
+    bias_values,
     linear_names,
     linear_s8,
     outputs_context,
@@ -42,6 +43,10 @@ from nn2wasm.ops.spatial import (
     spatial_size,
     steps_text,
 )
+from nn2wasm.ops.tiled import simd_kernels, tiled_product
+from nn2wasm.ops.tiled_windows import tiled_depthwise, tiled_rows
+
+LARGEST_UNROLLED_WINDOW = 32
 
 
 def _needs_depthwise(node: Node) -> str:
@@ -52,6 +57,14 @@ def _needs_depthwise(node: Node) -> str:
     if w.quant is not None and np.any(w.quant.zero_point):
         return "its weights have a zero point"
     return ""
+
+
+def _needs_small_depthwise(node: Node) -> str:
+    """Of kernels that write a window out."""
+    op: Conv = node.op  # type: ignore[assignment]
+    if math.prod(op.geometry.kernel) > LARGEST_UNROLLED_WINDOW:
+        return f"a window of more than {LARGEST_UNROLLED_WINDOW}"
+    return _needs_depthwise(node)
 
 
 def _needs_pointwise(node: Node) -> str:
@@ -65,6 +78,9 @@ class Conv(Linear):
 
     onnx_types = ("Conv", "QLinearConv")
     kernels = (
+        *simd_kernels("depthwise", _needs_small_depthwise),
+        *simd_kernels("gemm", _needs_pointwise),
+        *simd_kernels("conv", always),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
             template="depthwise/s8__scalar.c.j2",
@@ -160,8 +176,31 @@ class Conv(Linear):
     # -- lowering ------------------------------------------------------------------------------
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        kind = kernel.template.partition("/")[0]
+        if kernel.tiling is not None:
+            tiled = {
+                "gemm": self._tiled_pointwise,
+                "depthwise": self._tiled_depthwise,
+                "conv": self._tiled_rows,
+            }
+            return tiled[kind](node, kernel)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
-        return forms[kernel.template.partition("/")[0]](node)
+        return forms[kind](node)
+
+    def _tiled_pointwise(self, node: Node, kernel: Kernel) -> Lowering:
+        """A matrix product for a number of pixels at a time."""
+        oc, c = node.output.shape[-1], node.input(0).shape[-1]
+        return tiled_product(node, kernel, self._weights(node).reshape(oc, c), self.lo, self.hi)
+
+    def _tiled_rows(self, node: Node, kernel: Kernel) -> Lowering:
+        """The rows under a window are staged, then multiplied: weights [oc][ky][kx · ic]."""
+        return tiled_rows(
+            node, kernel, self._weights(node), self.geometry, self.groups, self.lo, self.hi
+        )
+
+    def _tiled_depthwise(self, node: Node, kernel: Kernel) -> Lowering:
+        """The rows under a window are staged beside each other, a vector of channels a step."""
+        return tiled_depthwise(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
 
     def _pointwise(self, node: Node) -> Lowering:
         """A matrix product for each row of pixels."""
@@ -258,10 +297,3 @@ class Conv(Linear):
             "row": w * c,
             "contiguous": not grouped and self.geometry.dilation[1] == 1,
         } | outputs_context(pointers, k, group_oc, *names)
-
-
-def bias_values(node: Node, count: int) -> np.ndarray[Any, Any]:
-    bias = node.optional(2)
-    if bias is None:
-        return np.zeros(count, np.float32)
-    return np.asarray(bias.value, np.float32).reshape(count)

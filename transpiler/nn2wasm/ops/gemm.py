@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
-from nn2wasm.ops.conv import bias_values
 from nn2wasm.ops.elementwise import Binary
-from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
 from nn2wasm.ops.linear import (
     Linear,
     Pointers,
     bias_of,
+    bias_values,
     linear_names,
     linear_s8,
     outputs_context,
@@ -32,6 +32,7 @@ from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
+from nn2wasm.ops.tiled import simd_kernels, tiled_product
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Gemm(Linear):
 
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
+        *simd_kernels("gemm", always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
@@ -90,6 +92,8 @@ class Gemm(Linear):
         m = x.element_count // k
         w = node.input(1).value
         packed = np.ascontiguousarray(w if self.trans_w else w.T)
+        if kernel.tiling is not None:
+            return tiled_product(node, kernel, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":

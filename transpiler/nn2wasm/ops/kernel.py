@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from nn2wasm.ir import Array, Node
+from nn2wasm.ops.tiles import Tiling
 
 
 def always(node: Node) -> str:
@@ -24,7 +25,10 @@ class Kernel:
         dtype: element type of the activations it computes on, as a `DType` value.
         needs: features and traits that the target must offer.
         fits: the reason why this kernel cannot compute a node, empty where it can.
-        params: facts about the kernel that its context wants, such as the tile.
+        tiling: how it cuts pixels and outputs into register tiles, where it does.
+        headers: of runtime_c that it calls, beside the usual ones.
+        guard: C function of a header that tells whether this machine computes it rightly; empty
+            where all do.
     """
 
     symbol: str
@@ -32,7 +36,9 @@ class Kernel:
     dtype: str
     needs: frozenset[str] = frozenset()
     fits: Callable[[Node], str] = always
-    params: Mapping[str, int] = field(default_factory=dict)
+    tiling: Tiling | None = None
+    headers: tuple[str, ...] = ()
+    guard: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,8 @@ class Lowering:
 
     Attributes:
         context: what the template sees, flat.
+        sizes: whole numbers that the template names: constants of the function, or parameters of
+            one that several layers share.
         constants: packed weights and tables, by parameter name.
         walk: a window or rows where the kernel works row by row, None where one call does all.
         scratch_bytes: private memory of the kernel, without the row of fill values.
@@ -129,6 +137,7 @@ class Lowering:
     """
 
     context: dict[str, Any]
+    sizes: dict[str, int] = field(default_factory=dict)
     constants: dict[str, Array] = field(default_factory=dict)
     walk: Window | Rows | None = None
     scratch_bytes: int = 0

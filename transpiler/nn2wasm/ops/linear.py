@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from nn2wasm.errors import UnsupportedFeature
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor
+from nn2wasm.ops.kernel import Lowering, Rows, Window
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
@@ -57,10 +58,15 @@ class Linear(KernelOp):
 
 @dataclass(slots=True)
 class Operands:
-    """Template context and packed constants of a linear op."""
+    """Template context, packed constants and named sizes of a linear op."""
 
     context: dict[str, Any]
     constants: dict[str, Array]
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def lowering(self, walk: Window | Rows) -> Lowering:
+        """Of a kernel that walks over rows."""
+        return Lowering(context=self.context, sizes=self.sizes, constants=self.constants, walk=walk)
 
 
 def bias_of(node: OnnxNode, bias: Tensor | None, channels: int) -> Tensor | None:
@@ -70,6 +76,14 @@ def bias_of(node: OnnxNode, bias: Tensor | None, channels: int) -> Tensor | None
     if bias is not None and not node.is_static(bias):
         raise node.unsupported("a bias computed at run time")
     return bias
+
+
+def bias_values(node: Node, count: int) -> Array:
+    """The bias input as float32, zeros where there is none."""
+    bias = node.optional(2)
+    if bias is None:
+        return np.zeros(count, np.float32)
+    return np.asarray(bias.value, np.float32).reshape(count)
 
 
 def quantized_linear(

@@ -12,7 +12,6 @@ from nn2wasm.ops.shape import is_alias
 from nn2wasm.plan.memory import MemoryPlan, Storage, plan_offsets
 from nn2wasm.target import Target
 
-SMALLEST_ALIGNMENT = 4
 LARGEST_ARENA = 2**29
 
 
@@ -25,6 +24,7 @@ class Call:
         node: what is computed.
         choice: the kernel, and those refused before it.
         lowering: what the kernel's template and the planner need.
+        alignment: of its scratch, in bytes.
         backward: rows are walked from the last to the first, over an input that dies here.
     """
 
@@ -32,6 +32,7 @@ class Call:
     node: Node
     choice: Choice
     lowering: Lowering
+    alignment: int = 4
     backward: bool = False
 
     @property
@@ -50,7 +51,7 @@ class Call:
     @property
     def scratch_offset(self) -> int:
         """Where the kernel's own scratch begins behind the fill row, from the scratch's begin."""
-        return -(-self.fill_row_bytes // SMALLEST_ALIGNMENT) * SMALLEST_ALIGNMENT
+        return -(-self.fill_row_bytes // self.alignment) * self.alignment
 
     @property
     def scratch_bytes(self) -> int:
@@ -119,20 +120,19 @@ def make_plan(graph: Graph, target: Target) -> Plan:
         choice = choose(node, target)
         op = node.op
         assert isinstance(op, KernelOp)
-        calls.append(Call(index, node, choice, op.lower(node, choice.kernel)))
-    memory = _plan_memory(graph, calls)
+        lowering = op.lower(node, choice.kernel)
+        calls.append(Call(index, node, choice, lowering, target.alignment))
+    memory = _plan_memory(graph, calls, target.alignment)
     return Plan(graph, target, tuple(Segment((call,)) for call in calls), memory)
 
 
-def _plan_memory(graph: Graph, calls: list[Call]) -> MemoryPlan:
-    holders = _storages(graph, calls)
+def _plan_memory(graph: Graph, calls: list[Call], alignment: int) -> MemoryPlan:
+    holders = _storages(graph, calls, alignment)
     storages = list(dict.fromkeys(holders.values()))
     scratch: dict[int, Storage] = {}
     for call in calls:
         if call.scratch_bytes:
-            scratch[call.index] = Storage(
-                call.scratch_bytes, call.index, call.index, SMALLEST_ALIGNMENT
-            )
+            scratch[call.index] = Storage(call.scratch_bytes, call.index, call.index, alignment)
     everything = [*storages, *scratch.values()]
     arena_bytes, floor_bytes = plan_offsets(everything, len(calls)) if everything else (0, 0)
     if arena_bytes > LARGEST_ARENA:
@@ -147,12 +147,12 @@ def _plan_memory(graph: Graph, calls: list[Call]) -> MemoryPlan:
     return MemoryPlan(offsets, places, arena_bytes, floor_bytes)
 
 
-def _storages(graph: Graph, calls: list[Call]) -> dict[Tensor, Storage]:
+def _storages(graph: Graph, calls: list[Call], alignment: int) -> dict[Tensor, Storage]:
     """The storage of each tensor that is not constant; views share one."""
     holders: dict[Tensor, Storage] = {}
     end = len(calls)
     for tensor in graph.inputs:
-        holders[tensor] = _storage(tensor, -1)
+        holders[tensor] = _storage(tensor, -1, alignment)
     step = -1
     for node in graph.nodes:
         if is_alias(node):
@@ -163,7 +163,7 @@ def _storages(graph: Graph, calls: list[Call]) -> dict[Tensor, Storage]:
         for tensor in node.activations:
             holders[tensor].end = step
         for tensor in node.outputs:
-            holders[tensor] = _storage(tensor, step)
+            holders[tensor] = _storage(tensor, step, alignment)
     for tensor in graph.outputs:
         holders[tensor].end = end
     for call in calls:
@@ -181,8 +181,8 @@ def _walks_backward(output: Storage) -> bool:
     )
 
 
-def _storage(tensor: Tensor, step: int) -> Storage:
-    alignment = max(SMALLEST_ALIGNMENT, tensor.dtype.bytes)
+def _storage(tensor: Tensor, step: int, alignment: int) -> Storage:
+    alignment = max(alignment, tensor.dtype.bytes)
     return Storage(max(tensor.bytes, 1), step, step, alignment, [tensor])
 
 

@@ -1,0 +1,133 @@
+/* What kernels for 128-bit SIMD share: multiply-accumulate steps, requantization, narrowing.
+ *
+ * A multiply-accumulate step works on four outputs, one a lane of 32 bits. It takes the inputs of
+ * one pixel in every lane and the weights of four outputs. Each form has the same functions:
+ *
+ *   <form>_load(w)               weights of four outputs for a step
+ *   <form>_add(acc, x, w)        acc + the products of a step
+ *   <form>_stage(to, from, n)    n inputs in the form that steps read
+ *   <form>_fill(to, value, n)    the same for one value, n times
+ *   <form>_join(to, rows, n)     n columns of as many rows as a step has inputs, row beside row
+ *
+ *   form        inputs a step   staged as   weights
+ *   nn_pairs    2               int16_t     int8_t
+ *   nn_wide     2               int16_t     int16_t, for weights with a zero point
+ *   nn_single   1               float       float; a product and a sum, each rounded
+ *
+ * relaxed_simd.h has two more. All sums of integers are exact.
+ */
+#ifndef NN2WASM_SIMD128_H
+#define NN2WASM_SIMD128_H
+
+#include <stdint.h>
+#include <string.h>
+#include <wasm_simd128.h>
+
+static inline v128_t nn_pairs_load(const int8_t *w) {
+  return wasm_i16x8_load8x8(w);
+}
+
+static inline v128_t nn_pairs_add(v128_t acc, v128_t x, v128_t w) {
+  return wasm_i32x4_add(acc, wasm_i32x4_dot_i16x8(x, w));
+}
+
+static inline void nn_pairs_stage(int16_t *to, const int8_t *from, int n) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) wasm_v128_store(to + i, wasm_i16x8_load8x8(from + i));
+  for (; i < n; ++i) to[i] = from[i];
+}
+
+static inline void nn_pairs_fill(int16_t *to, int value, int n) {
+  for (int i = 0; i < n; ++i) to[i] = (int16_t)value;
+}
+
+static inline void nn_pairs_join(int16_t *to, const int8_t *a, const int8_t *b, int n) {
+  int i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const v128_t va = wasm_i16x8_load8x8(a + i), vb = wasm_i16x8_load8x8(b + i);
+    wasm_v128_store(to + 2 * i, wasm_i16x8_shuffle(va, vb, 0, 8, 1, 9, 2, 10, 3, 11));
+    wasm_v128_store(to + 2 * i + 8, wasm_i16x8_shuffle(va, vb, 4, 12, 5, 13, 6, 14, 7, 15));
+  }
+  for (; i < n; ++i) {
+    to[2 * i] = a[i];
+    to[2 * i + 1] = b[i];
+  }
+}
+
+static inline v128_t nn_wide_load(const int16_t *w) {
+  return wasm_v128_load(w);
+}
+
+static inline v128_t nn_wide_add(v128_t acc, v128_t x, v128_t w) {
+  return nn_pairs_add(acc, x, w);
+}
+
+static inline void nn_wide_stage(int16_t *to, const int8_t *from, int n) {
+  nn_pairs_stage(to, from, n);
+}
+
+static inline void nn_wide_fill(int16_t *to, int value, int n) {
+  nn_pairs_fill(to, value, n);
+}
+
+static inline v128_t nn_single_load(const float *w) {
+  return wasm_v128_load(w);
+}
+
+static inline v128_t nn_single_add(v128_t acc, v128_t x, v128_t w) {
+  return wasm_f32x4_add(acc, wasm_f32x4_mul(x, w));
+}
+
+static inline void nn_single_stage(float *to, const float *from, int n) {
+  memcpy(to, from, (size_t)n * sizeof *to);
+}
+
+static inline void nn_single_join(float *to, const float *a, int n) {
+  nn_single_stage(to, a, n);
+}
+
+static inline void nn_single_fill(float *to, float value, int n) {
+  for (int i = 0; i < n; ++i) to[i] = value;
+}
+
+/* round_half_even(acc * scale) + zero_point, for four sums; |acc * scale| < 2^22 - 1.
+   The sum with 1.5 * 2^23 leaves the integer in the low bits. */
+static inline v128_t nn_requantize4(v128_t acc, v128_t scale, int32_t zero_point) {
+  const v128_t real = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc), scale);
+  return wasm_i32x4_sub(wasm_f32x4_add(real, wasm_f32x4_splat(12582912.0f)),
+      wasm_i32x4_splat(0x4B400000 - zero_point));
+}
+
+/* The same for sums of any size, right wherever the result is clamped to 16 bits or less. */
+static inline v128_t nn_requantize4_any(v128_t acc, v128_t scale, int32_t zero_point) {
+  const v128_t real = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(acc), scale);
+  const v128_t below = wasm_f32x4_pmin(wasm_f32x4_splat(4194302.0f), real);
+  const v128_t bounded = wasm_f32x4_pmax(wasm_f32x4_splat(-4194302.0f), below);
+  return wasm_i32x4_sub(wasm_f32x4_add(bounded, wasm_f32x4_splat(12582912.0f)),
+      wasm_i32x4_splat(0x4B400000 - zero_point));
+}
+
+/* Integers of 32 bits to bytes, saturating; those behind the given ones mean nothing. */
+static inline v128_t nn_bytes4(v128_t a, v128_t b, v128_t c, v128_t d) {
+  return wasm_i8x16_narrow_i16x8(wasm_i16x8_narrow_i32x4(a, b), wasm_i16x8_narrow_i32x4(c, d));
+}
+
+static inline v128_t nn_bytes3(v128_t a, v128_t b, v128_t c) {
+  return nn_bytes4(a, b, c, c);
+}
+
+static inline v128_t nn_bytes2(v128_t a, v128_t b) {
+  const v128_t both = wasm_i16x8_narrow_i32x4(a, b);
+  return wasm_i8x16_narrow_i16x8(both, both);
+}
+
+static inline v128_t nn_bytes1(v128_t a) {
+  return nn_bytes2(a, a);
+}
+
+static inline v128_t nn_clamp_bytes(v128_t v, int lo, int hi) {
+  const v128_t above = wasm_i8x16_max(v, wasm_i8x16_splat((int8_t)lo));
+  return wasm_i8x16_min(above, wasm_i8x16_splat((int8_t)hi));
+}
+
+#endif

@@ -1,0 +1,216 @@
+"""Linear ops on SIMD: rows of kernel tables, packed operands, and what templates need of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
+from nn2wasm.ops.linear import Operands, bias_values, float_literal, linear_s8
+from nn2wasm.ops.tiles import FORMS, Tiling, fill_lanes, tile_sizes, tiles_context
+from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+
+PAIRS = Tiling(form=FORMS["nn_pairs"])
+WIDE = Tiling(form=FORMS["nn_wide"])
+QUADS = Tiling(form=FORMS["nn_quads"], vectors=3, line_vectors=8)
+SINGLE = Tiling(form=FORMS["nn_single"], line_vectors=8)
+FUSED = Tiling(form=FORMS["nn_fused"], vectors=3, line_vectors=8)
+
+SIMD, RELAXED = "nn2wasm/simd128.h", "nn2wasm/relaxed_simd.h"
+INSTRUCTION_SETS: tuple[tuple[str, str, frozenset[str], Tiling], ...] = (
+    # dtype, instruction set, what it needs of the target, tiling
+    ("s8", "relaxed", frozenset({"relaxed"}), QUADS),
+    ("s8", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), PAIRS),
+    ("s8", "simd128", frozenset({"simd128"}), PAIRS),
+    ("f32", "relaxed", frozenset({"relaxed"}), FUSED),
+    ("f32", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), SINGLE),
+    ("f32", "simd128", frozenset({"simd128"}), SINGLE),
+)
+CHUNK_BYTES = 16384
+"""Of staged inputs that a matrix product works on: half of a usual first-level cache."""
+NAMES = {"weights": "w", "biases": "b", "scales": "scale", "out": "y"}
+"""What kernels call their operands."""
+ROUNDED_BY_SUM = 2**22 - 2
+"""Products below this are rounded by adding 1.5 · 2^23."""
+
+
+def simd_kernels(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
+    """Rows for all instruction sets of the kind "gemm", "conv" or "depthwise"."""
+    rows = []
+    for dtype, isa, needs, tiling in INSTRUCTION_SETS:
+        shuffles = isa.endswith("shuffle")
+        if shuffles and kind == "depthwise":
+            continue  # it loads no splats
+        rows.append(_row(kind, dtype, isa, needs, tiling, fits, shuffles=shuffles))
+    if kind != "depthwise":
+        needs = frozenset({"simd128"})
+        rows.append(_row(kind, "s8", "simd128", needs, WIDE, fits, suffix="w16"))
+    return tuple(rows)
+
+
+def _row(
+    kind: str,
+    dtype: str,
+    isa: str,
+    needs: frozenset[str],
+    tiling: Tiling,
+    fits: Callable[[Node], str],
+    *,
+    suffix: str = "",
+    shuffles: bool = False,
+) -> Kernel:
+    tiling = replace(tiling, shuffles=shuffles)
+    return Kernel(
+        symbol=f"nn_{kind}_{dtype}{suffix}_{tiling.height}x{tiling.vectors * 4}__{isa}",
+        template=f"{kind}/{dtype}__simd128.c.j2",
+        dtype=dtype,
+        needs=needs,
+        fits=fits if suffix else lambda node: fits(node) or weight_zero_point(node),
+        tiling=tiling,
+        headers=(SIMD, RELAXED) if isa == "relaxed" else (SIMD,),
+        guard=tiling.form.guard,
+    )
+
+
+def weight_zero_point(node: Node) -> str:
+    """Why a kernel that takes weights as they are refuses."""
+    quant = node.input(1).quant
+    return "its weights have a zero point" if quant is not None and np.any(quant.zero_point) else ""
+
+
+def tiled_operands(
+    node: Node, weights: Array, tiling: Tiling, m: int, lo: float, hi: float, groups: int = 1
+) -> Operands:
+    """Packed weights, bias and scales, the context of tiles.c.j2, and the sizes that it names.
+
+    Args:
+        node: inputs x, w, optional b.
+        weights: [oc][segments][items], outputs group after group.
+        tiling: for that many pixels.
+        m: pixels.
+        lo: least real result.
+        hi: largest real result.
+        groups: of outputs; each reads its own inputs.
+    """
+    oc, segments, items = weights.shape
+    n, steps = oc // groups, tiling.steps(items)
+    operands = linear_operands(node, weights.reshape(oc, -1), tiling, lo, hi, groups)
+    if tiling.form.weight == "int16_t":
+        weights = centred_weights(node, weights)
+    packed = [tiling.pack(part) for part in np.split(weights, groups)]
+    operands.constants = {"w": np.concatenate(packed), **operands.constants}
+    operands.context |= tiles_context(tiling, m=m, n=n, steps=steps)
+    operands.sizes |= tile_sizes(tiling, m=m, n=n, steps=steps, segments=segments)
+    return operands
+
+
+def centred_weights(node: Node, weights: Array) -> Array:
+    """Weights [oc, ...] less their zero points, in 16 bits."""
+    quant = node.input(1).quant
+    assert quant is not None
+    zero_point = np.broadcast_to(quant.zero_point.reshape(-1), (weights.shape[0],))
+    aligned = zero_point.reshape(-1, *[1] * (weights.ndim - 1))
+    return np.asarray(weights.astype(np.int16) - aligned.astype(np.int16))
+
+
+def linear_operands(
+    node: Node, weights: Array, tiling: Tiling, lo: float, hi: float, groups: int = 1
+) -> Operands:
+    """Bias and scales of [oc, k] weights, each group filled up to whole vectors; the clamp."""
+    oc = weights.shape[0]
+    if node.input(0).dtype is DType.F32:
+        bias = fill_lanes(bias_values(node, oc).reshape(groups, -1)).reshape(-1)
+        context = {"x_float": True, "y_float": True, "y_type": "float"} | clamp_vectors(lo, hi)
+        return Operands(context | {"fill": "0.0f"}, {"b": bias})
+    linear = linear_s8(node, weights, lo, hi, fold=True)
+    bias, scale = linear.constants["b"], linear.constants["scale"]
+    centred = centred_weights(node, weights).astype(np.int64)
+    largest = np.abs(bias.astype(np.int64)) + 128 * np.abs(centred).sum(1)
+    constants = {
+        "b": fill_lanes(bias.reshape(groups, -1)).reshape(-1),
+        "scale": fill_lanes(scale.reshape(groups, -1)).reshape(-1),
+    }
+    if tiling.form.biases > 1:
+        unsigned = (bias.astype(np.int64) - 128 * centred.sum(1)).astype(np.int32)
+        both = [constants["b"], fill_lanes(unsigned.reshape(groups, -1)).reshape(-1)]
+        constants["b"] = np.concatenate(both)
+    context = {"x_float": False, "y_float": linear.context["y_float"]}
+    context |= {"y_type": linear.context["y_type"], "fill": "x_zero_point"}
+    sizes = {"x_zero_point": linear.context["x_zero_point"]}
+    if context["y_float"]:
+        return Operands(context | clamp_vectors(lo, hi), constants, sizes)
+    quant = node.output.quant
+    assert quant is not None
+    safe = bool(np.all(largest * scale.astype(np.float64) < ROUNDED_BY_SUM))
+    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    context["requantize"] = "nn_requantize4" if safe else "nn_requantize4_any"
+    clamped = (low, high) != (S8_MIN, S8_MAX)
+    context["clamp_open"] = "nn_clamp_bytes(" if clamped else ""
+    context["clamp_close"] = ", y_lo, y_hi)" if clamped else ""
+    sizes |= {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}
+    return Operands(context, constants, sizes)
+
+
+def clamp_vectors(lo: float, hi: float) -> dict[str, Any]:
+    """The clamp of a vector of floats, as what stands before and after it; as nn_clamp and its kin
+    do, to the bit.
+    """
+    low, high = (f"wasm_f32x4_splat({float_literal(bound)})" for bound in (lo, hi))
+    wrapped = ("", "")
+    if lo > -math.inf and hi < math.inf:
+        wrapped = ("wasm_f32x4_pmin(wasm_f32x4_pmax(", f", {low}), {high})")
+    elif lo > -math.inf:
+        wrapped = (f"wasm_f32x4_pmax({low}, ", ")")
+    elif hi < math.inf:
+        wrapped = (f"wasm_f32x4_pmin({high}, ", ")")
+    return {"clamp_open": wrapped[0], "clamp_close": wrapped[1]}
+
+
+def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: float) -> Lowering:
+    """A product with [n][k] weights, some rows of the input at a time."""
+    x, y, tiling = node.input(0), node.output, kernel.tiling
+    assert tiling is not None
+    n, k = weights.shape
+    total, depth = x.element_count // k, tiling.form.depth
+    pixel = tiling.steps(k) * depth
+    m = pixel_chunk(total, pixel * tiling.form.item_bytes, tiling.height)
+    tiling = tiling.for_pixels(m)
+    operands = tiled_operands(node, weights[:, None], tiling, m, lo, hi)
+    staged = x.dtype is not DType.F32
+    operands.context |= NAMES | {
+        "pad": "  ",
+        "in": "staged" if staged else "x",
+        "uneven": pixel != k,
+        "segmented": False,
+        "segment": "",
+    }
+    operands.sizes |= {"inputs": k, "pixel": pixel, "stride": n}
+    rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
+    lowering = operands.lowering(rows)
+    if staged:
+        lowering.scratch_bytes = m * pixel * tiling.form.item_bytes
+        lowering.scratch_type = tiling.form.item
+    return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def pixel_chunk(pixels: int, pixel_bytes: int, height: int) -> int:
+    """Pixels that a matrix product takes at a time: a divisor of all, staged in the nearest cache
+    where that wastes no tiles.
+
+    Args:
+        pixels: in all.
+        pixel_bytes: of a staged pixel.
+        height: pixels of a tile.
+    """
+
+    def cost(chunk: int) -> float:
+        waste = -(-chunk // height) * height / chunk
+        return waste * (1 + 0.05 * max(0.0, math.log2(chunk * pixel_bytes / CHUNK_BYTES)))
+
+    small = [d for d in range(1, math.isqrt(pixels) + 1) if pixels % d == 0]
+    return min({*small, *(pixels // d for d in small)}, key=lambda d: (cost(d), -d))

@@ -1,0 +1,279 @@
+"""Register tiles: how linear kernels on SIMD walk pixels and outputs, and pack their weights.
+
+A tile is `height` pixels by `vectors` · 4 outputs, all sums in registers. Outputs are cut into
+panels as wide as a tile and one for the rest; pixels likewise. A step multiplies `depth` inputs of
+a pixel with the weights of four outputs (templates/kernels/linear/tiles.c.j2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array
+
+LANES = 4
+LANE_BYTES = 4
+UNROLL = 4
+"""Steps in the body of the innermost loop."""
+LONGEST_UNROLLED = 6
+"""Steps that are written out without a loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """A form of multiply-accumulate steps, as runtime_c's simd128.h and relaxed_simd.h have it.
+
+    Attributes:
+        name: prefix of its functions.
+        depth: inputs a step.
+        item: C type of staged inputs.
+        weight: C type of packed weights.
+        biases: rows of the bias; the machine chooses.
+        guard: C function that tells whether this machine computes it rightly; empty: all do.
+    """
+
+    name: str
+    depth: int
+    item: str
+    weight: str
+    biases: int = 1
+    guard: str = ""
+
+    @property
+    def item_bytes(self) -> int:
+        """Of a staged input: a step of them fills a lane."""
+        return LANE_BYTES // self.depth
+
+
+FORMS: Mapping[str, Form] = {
+    form.name: form
+    for form in (
+        Form(name="nn_pairs", depth=2, item="int16_t", weight="int8_t"),
+        Form(name="nn_wide", depth=2, item="int16_t", weight="int16_t"),
+        Form(name="nn_single", depth=1, item="float", weight="float"),
+        Form(
+            name="nn_quads",
+            depth=4,
+            item="int8_t",
+            weight="int8_t",
+            biases=2,
+            guard="nn_quads_exact",
+        ),
+        Form(name="nn_fused", depth=1, item="float", weight="float"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiling:
+    """How a kernel cuts pixels and outputs.
+
+    Attributes:
+        form: of its steps.
+        height: pixels of a tile.
+        vectors: vectors of four outputs of a tile.
+        line_vectors: the same where there is but one pixel.
+        shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
+            load into all lanes is slow.
+    """
+
+    form: Form
+    height: int = 4
+    vectors: int = 2
+    line_vectors: int = 4
+    shuffles: bool = False
+
+    def for_pixels(self, m: int) -> Tiling:
+        """What suits that many pixels: a line of outputs for one."""
+        return replace(self, height=1, vectors=self.line_vectors) if m == 1 else self
+
+    def widths(self, n: int) -> list[int]:
+        """Vectors of each panel of n outputs: as many full ones as there are, then the rest."""
+        full, rest = divmod(vectors_of(n), self.vectors)
+        return [self.vectors] * full + ([rest] if rest else [])
+
+    def pack(self, weights: Array) -> Array:
+        """[n][segments][items] to panels of [segments][steps][vectors][4 outputs][depth], flat."""
+        n, segments, items = weights.shape
+        depth, steps = self.form.depth, self.steps(items)
+        padded = np.zeros((vectors_of(n) * LANES, segments, steps * depth), weights.dtype)
+        padded[:n, :, :items] = weights
+        panels, first = [], 0
+        for width in self.widths(n):
+            panel = padded[first : first + width * LANES]
+            panel = panel.reshape(width, LANES, segments, steps, depth).transpose(2, 3, 0, 1, 4)
+            panels.append(panel.reshape(-1))
+            first += width * LANES
+        return np.concatenate(panels)
+
+    def steps(self, items: int) -> int:
+        """Steps over that many inputs; the last may lack some."""
+        return -(-items // self.form.depth)
+
+
+def vectors_of(n: int) -> int:
+    """Vectors that hold n outputs."""
+    return -(-n // LANES)
+
+
+def fill_lanes(values: Array) -> Array:
+    """Values of n outputs, zeros behind them up to whole vectors; along the last axis."""
+    missing = vectors_of(values.shape[-1]) * LANES - values.shape[-1]
+    return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
+
+
+def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int) -> dict[str, Any]:
+    """What templates/kernels/linear/tiles.c.j2 needs beside the names of pointers and sizes.
+
+    Args:
+        tiling: how to cut.
+        m: pixels.
+        n: outputs.
+        steps: of a segment.
+    """
+    form, widths = tiling.form, tiling.widths(n)
+    begin = _whole_panels(widths, n) * widths[0] * LANES
+    panels = []
+    if begin:
+        panel = _panel(tiling, m, widths[0], widths[0] * LANES)
+        last = "rest" if begin < n else "outputs"
+        panels.append(panel | {"first": 0, "last": last, "many": begin > widths[0] * LANES})
+    if begin < n:
+        panel = _panel(tiling, m, widths[-1], n - begin)
+        panels.append(panel | {"first": "rest" if begin else 0, "many": False})
+    return {
+        "panels": panels,
+        "parts": _parts(tiling, steps),
+        "dot": form.name,
+        "item": form.item,
+        "weight_type": form.weight,
+        "depth": form.depth,
+        "bias_rows": form.biases > 1,
+    }
+
+
+def tile_sizes(tiling: Tiling, *, m: int, n: int, steps: int, segments: int = 1) -> dict[str, int]:
+    """Numbers that the template names; `segments` of `steps` each are the products of an output."""
+    widths = tiling.widths(n)
+    return {
+        "pixels": m,
+        "outputs": n,
+        "tiled": m // tiling.height * tiling.height,
+        "rest": _whole_panels(widths, n) * widths[0] * LANES,
+        "lanes": vectors_of(n) * LANES,
+        "steps": steps,
+        "products": segments * steps * tiling.form.depth,
+    }
+
+
+def _whole_panels(widths: list[int], n: int) -> int:
+    """How many panels are as wide as the first and store all their outputs."""
+    lacking = widths[-1] == widths[0] and n % LANES > 0
+    return widths.count(widths[0]) - lacking
+
+
+def _parts(tiling: Tiling, steps: int) -> list[dict[str, Any]]:
+    """The innermost loop, unrolled, and what it leaves."""
+    if steps <= LONGEST_UNROLLED:
+        return [{"count": "", "length": steps, "steps": _steps(tiling, steps)}]
+    loop = {"count": f"steps / {UNROLL}", "length": UNROLL, "steps": _steps(tiling, UNROLL)}
+    rest = {"count": f"steps % {UNROLL}", "length": 1, "steps": _steps(tiling, 1)}
+    return [loop, rest] if steps % UNROLL else [loop]
+
+
+def _steps(tiling: Tiling, count: int) -> list[dict[str, Any]]:
+    """Steps of a loop's body; with shuffles, every four share a load where there are four."""
+    depth = tiling.form.depth
+    return [
+        {
+            "index": s,
+            "at": offset(s * depth),
+            "shuffled": tiling.shuffles and s < count // LANES * LANES,
+            "loads": s % LANES == 0,
+            "source": s // LANES * LANES,
+            "splat": ", ".join([str(s % LANES)] * LANES),
+        }
+        for s in range(count)
+    ]
+
+
+def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
+    """The tiles of a panel that stores that many of its outputs."""
+    tiles = []
+    whole, rest = divmod(m, tiling.height)
+    if whole:
+        tile = _tile(tiling.form, tiling.height, width, stored)
+        tiles.append(tile | {"first": 0, "last": "tiled" if rest else "pixels", "many": whole > 1})
+    if rest:
+        tile = _tile(tiling.form, rest, width, stored)
+        tiles.append(tile | {"first": "tiled" if whole else 0, "many": False})
+    step_weights = width * LANES * tiling.form.depth
+    return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
+
+
+def _tile(form: Form, height: int, width: int, stored: int) -> dict[str, Any]:
+    vectors = [
+        {
+            "index": j,
+            "at": offset(j * LANES),
+            "w_at": offset(j * LANES * form.depth),
+            "whole": stored - j * LANES >= LANES,
+            "lanes": [
+                {"index": i, "at": offset(j * LANES + i)}
+                for i in range(min(LANES, stored - j * LANES))
+            ],
+        }
+        for j in range(width)
+    ]
+    rows = [
+        {
+            "index": i,
+            "x_at": offset(i, "pixel"),
+            "y_at": offset(i, "stride"),
+            "blocks": _blocks(i, width, stored),
+        }
+        for i in range(height)
+    ]
+    return {"height": height, "rows": rows, "vectors": vectors}
+
+
+def _blocks(row: int, width: int, stored: int) -> list[dict[str, Any]]:
+    """The outputs of a pixel as bytes: up to four vectors of sums become one."""
+    blocks = []
+    for first in range(0, width, 4):
+        sums = [f"a{row}{j}" for j in range(first, min(first + 4, width))]
+        stores = byte_stores(min(stored - first * LANES, 16), first * LANES)
+        blocks.append(
+            {"index": first // 4, "count": len(sums), "sums": ", ".join(sums), "stores": stores}
+        )
+    return blocks
+
+
+def offset(value: int, unit: str = "") -> str:
+    """What adds a multiple of `unit` to a C expression; nothing for 0."""
+    if not value:
+        return ""
+    return f" + {value} * {unit}" if unit and value > 1 else f" + {unit or value}"
+
+
+def byte_stores(count: int, begin: int) -> list[dict[str, Any]]:
+    """Stores of the first `count` bytes of a vector, `begin` on from where the pixel begins."""
+    stores: list[dict[str, Any]] = []
+    at = 0
+    for size in (16, 8, 4, 2, 1):
+        while count - at >= size:
+            lane = at // size
+            stores.append(
+                {
+                    "bits": size * 8,
+                    "lane": lane,
+                    "at": offset(begin + at),
+                    "whole": size == 16,
+                }
+            )
+            at += size
+    return stores
