@@ -127,7 +127,7 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
     options = options or Options()
     onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
     graph = import_onnx(onnx_model, options.limits)
-    log = run_passes(graph, PIPELINE, _pass_options(options))
+    log = run_passes(graph, PIPELINE, _pass_options(options, target))
     if options.io_integers and all(t.dtype is DType.F32 for t in [*graph.inputs, *graph.outputs]):
         raise QuantizationError(
             "there are no quantizers at the border of this model to strip",
@@ -215,10 +215,11 @@ def _target(target: str | Target | None, kind: ArtifactKind, path: Path) -> Targ
     return chosen
 
 
-def _pass_options(options: Options) -> PassOptions:
+def _pass_options(options: Options, target: Target) -> PassOptions:
     return PassOptions(
         fold_elements=options.limits.fold_elements,
         io_integers=options.io_integers,
+        channel_multiple=target.channel_multiple,
         disabled=options.disabled_passes,
     )
 

@@ -34,6 +34,7 @@ class Target:
         features: instruction sets that kernels may use.
         traits: how it runs; kernels may prefer some.
         alignment: of tensors in the arena, in bytes.
+        channel_multiple: numbers of channels that kernels like best.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Target:
     features: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()
     alignment: int = 4
+    channel_multiple: int = 1
 
 
 # Loop strength reduction keeps the engine from folding constant offsets into loads.
@@ -52,7 +54,7 @@ SIMD_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
 TARGETS: tuple[Target, ...] = (
     Target(
         name="wasm",
-        summary="WebAssembly for every runtime from wasm3 up: MVP plus Lime1, no SIMD",
+        summary="every runtime from wasm3 up: no SIMD, the smallest module",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1", "-Os"),
@@ -60,31 +62,34 @@ TARGETS: tuple[Target, ...] = (
     ),
     Target(
         name="wasm-simd128",
-        summary="WebAssembly with 128-bit SIMD: Node, browsers, wasmtime, edge workers",
+        summary="Node, browsers, edge workers: 128-bit SIMD",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
         features=frozenset({"simd128"}),
         alignment=16,
+        channel_multiple=8,
     ),
     Target(
         name="wasm-simd128-cranelift",
-        summary="the same for wasmtime, whose load into all lanes is slow",
+        summary="wasmtime and what embeds it: 128-bit SIMD",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
         features=frozenset({"simd128"}),
         traits=frozenset({"slow_splat"}),
         alignment=16,
+        channel_multiple=8,
     ),
     Target(
         name="wasm-relaxed",
-        summary="WebAssembly with relaxed SIMD: the newest browsers and Node",
+        summary="new browsers, Node 22: relaxed SIMD; offer wasm-simd128 beside it",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1+simd128+relaxed_simd", *SIMD_FLAGS),
         features=frozenset({"simd128", "relaxed"}),
         alignment=16,
+        channel_multiple=8,
     ),
     Target(
         name="c",

@@ -33,7 +33,9 @@ static inline v128_t nn_quads_mask(void) {
 
 /* Whether sums come out exact, whichever way the second operand is taken. */
 static inline int nn_quads_exact(void) {
-  const v128_t zero = wasm_i32x4_const_splat(0), ones = wasm_i8x16_const_splat(-1);
+  int8_t bits = -1;
+  __asm__ volatile("" : "+r"(bits)); /* or a loop of questions becomes a single one */
+  const v128_t zero = wasm_i32x4_const_splat(0), ones = wasm_i8x16_splat(bits);
   const int high = wasm_i32x4_extract_lane(
       wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_const_splat(127), ones, zero), 0);
   const int low = wasm_i32x4_extract_lane(
@@ -56,34 +58,38 @@ static inline void nn_quads_stage(int8_t *to, const int8_t *from, int n) {
   for (; i < n; ++i) to[i] = (int8_t)(from[i] ^ wasm_i8x16_extract_lane(mask, 0));
 }
 
-static inline void nn_quads_join(
-    int8_t *to, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d, int n) {
+static inline void nn_quads_join(int8_t *to, int block, const int8_t *a, const int8_t *b,
+    const int8_t *c, const int8_t *d, int columns, int channels) {
   const v128_t mask = nn_quads_mask();
-  int i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const v128_t va = wasm_v128_xor(wasm_v128_load(a + i), mask);
-    const v128_t vb = wasm_v128_xor(wasm_v128_load(b + i), mask);
-    const v128_t vc = wasm_v128_xor(wasm_v128_load(c + i), mask);
-    const v128_t vd = wasm_v128_xor(wasm_v128_load(d + i), mask);
-    const v128_t ab0 = wasm_i8x16_shuffle(
-        va, vb, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const v128_t ab8 = wasm_i8x16_shuffle(
-        va, vb, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    const v128_t cd0 = wasm_i8x16_shuffle(
-        vc, vd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    const v128_t cd8 = wasm_i8x16_shuffle(
-        vc, vd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-    wasm_v128_store(to + 4 * i, wasm_i16x8_shuffle(ab0, cd0, 0, 8, 1, 9, 2, 10, 3, 11));
-    wasm_v128_store(to + 4 * i + 16, wasm_i16x8_shuffle(ab0, cd0, 4, 12, 5, 13, 6, 14, 7, 15));
-    wasm_v128_store(to + 4 * i + 32, wasm_i16x8_shuffle(ab8, cd8, 0, 8, 1, 9, 2, 10, 3, 11));
-    wasm_v128_store(to + 4 * i + 48, wasm_i16x8_shuffle(ab8, cd8, 4, 12, 5, 13, 6, 14, 7, 15));
+  int n = 0;
+  for (; n + 16 <= channels; n += 16, to += 4 * block) {
+    for (int i = 0; i < columns; ++i) {
+      const int at = i * channels + n;
+      const v128_t va = wasm_v128_load(a + at), vb = wasm_v128_load(b + at);
+      const v128_t vc = wasm_v128_load(c + at), vd = wasm_v128_load(d + at);
+      const v128_t ab0 = wasm_v128_xor(mask, wasm_i8x16_shuffle(
+          va, vb, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      const v128_t ab8 = wasm_v128_xor(mask, wasm_i8x16_shuffle(
+          va, vb, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+      const v128_t cd0 = wasm_v128_xor(mask, wasm_i8x16_shuffle(
+          vc, vd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+      const v128_t cd8 = wasm_v128_xor(mask, wasm_i8x16_shuffle(
+          vc, vd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+      int8_t *const t = to + i * 16;
+      wasm_v128_store(t, wasm_i16x8_shuffle(ab0, cd0, 0, 8, 1, 9, 2, 10, 3, 11));
+      wasm_v128_store(t + block, wasm_i16x8_shuffle(ab0, cd0, 4, 12, 5, 13, 6, 14, 7, 15));
+      wasm_v128_store(t + 2 * block, wasm_i16x8_shuffle(ab8, cd8, 0, 8, 1, 9, 2, 10, 3, 11));
+      wasm_v128_store(t + 3 * block, wasm_i16x8_shuffle(ab8, cd8, 4, 12, 5, 13, 6, 14, 7, 15));
+    }
   }
   const int8_t flip = (int8_t)wasm_i8x16_extract_lane(mask, 0);
-  for (; i < n; ++i) {
-    to[4 * i] = (int8_t)(a[i] ^ flip);
-    to[4 * i + 1] = (int8_t)(b[i] ^ flip);
-    to[4 * i + 2] = (int8_t)(c[i] ^ flip);
-    to[4 * i + 3] = (int8_t)(d[i] ^ flip);
+  for (; n < channels; ++n, to += n % 4 ? 4 : block - 12) {
+    for (int i = 0; i < columns; ++i) {
+      to[i * 16] = (int8_t)(a[i * channels + n] ^ flip);
+      to[i * 16 + 1] = (int8_t)(b[i * channels + n] ^ flip);
+      to[i * 16 + 2] = (int8_t)(c[i * channels + n] ^ flip);
+      to[i * 16 + 3] = (int8_t)(d[i * channels + n] ^ flip);
+    }
   }
 }
 
@@ -106,8 +112,8 @@ static inline void nn_fused_stage(float *to, const float *from, int n) {
   nn_single_stage(to, from, n);
 }
 
-static inline void nn_fused_join(float *to, const float *a, int n) {
-  nn_single_stage(to, a, n);
+static inline void nn_fused_join(float *to, int block, const float *a, int columns, int c) {
+  nn_single_join(to, block, a, columns, c);
 }
 
 static inline void nn_fused_fill(float *to, float value, int n) {

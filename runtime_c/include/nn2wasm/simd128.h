@@ -7,7 +7,9 @@
  *   <form>_add(acc, x, w)        acc + the products of a step
  *   <form>_stage(to, from, n)    n inputs in the form that steps read
  *   <form>_fill(to, value, n)    the same for one value, n times
- *   <form>_join(to, rows, n)     n columns of as many rows as a step has inputs, row beside row
+ *   <form>_join(to, block, rows..., columns, c)
+ *                                as many rows as a step has inputs, [columns][c] each, to
+ *                                [c / 4][columns][4][rows]; blocks of 4 channels lie `block` apart
  *
  *   form        inputs a step   staged as   weights
  *   nn_pairs    2               int16_t     int8_t
@@ -41,16 +43,27 @@ static inline void nn_pairs_fill(int16_t *to, int value, int n) {
   for (int i = 0; i < n; ++i) to[i] = (int16_t)value;
 }
 
-static inline void nn_pairs_join(int16_t *to, const int8_t *a, const int8_t *b, int n) {
-  int i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const v128_t va = wasm_i16x8_load8x8(a + i), vb = wasm_i16x8_load8x8(b + i);
-    wasm_v128_store(to + 2 * i, wasm_i16x8_shuffle(va, vb, 0, 8, 1, 9, 2, 10, 3, 11));
-    wasm_v128_store(to + 2 * i + 8, wasm_i16x8_shuffle(va, vb, 4, 12, 5, 13, 6, 14, 7, 15));
+static inline void nn_pairs_join(
+    int16_t *to, int block, const int8_t *a, const int8_t *b, int columns, int c) {
+  int n = 0;
+  for (; n + 16 <= c; n += 16, to += 4 * block) {
+    for (int i = 0; i < columns; ++i) {
+      const v128_t va = wasm_v128_load(a + i * c + n), vb = wasm_v128_load(b + i * c + n);
+      const v128_t low = wasm_i8x16_shuffle(
+          va, vb, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const v128_t high = wasm_i8x16_shuffle(
+          va, vb, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      wasm_v128_store(to + i * 8, wasm_i16x8_extend_low_i8x16(low));
+      wasm_v128_store(to + i * 8 + block, wasm_i16x8_extend_high_i8x16(low));
+      wasm_v128_store(to + i * 8 + 2 * block, wasm_i16x8_extend_low_i8x16(high));
+      wasm_v128_store(to + i * 8 + 3 * block, wasm_i16x8_extend_high_i8x16(high));
+    }
   }
-  for (; i < n; ++i) {
-    to[2 * i] = a[i];
-    to[2 * i + 1] = b[i];
+  for (; n < c; ++n, to += n % 4 ? 2 : block - 6) {
+    for (int i = 0; i < columns; ++i) {
+      to[i * 8] = a[i * c + n];
+      to[i * 8 + 1] = b[i * c + n];
+    }
   }
 }
 
@@ -82,8 +95,20 @@ static inline void nn_single_stage(float *to, const float *from, int n) {
   memcpy(to, from, (size_t)n * sizeof *to);
 }
 
-static inline void nn_single_join(float *to, const float *a, int n) {
-  nn_single_stage(to, a, n);
+static inline void nn_single_join(float *to, int block, const float *a, int columns, int c) {
+  int n = 0;
+  for (; n + 16 <= c; n += 16, to += 4 * block) { /* a line of the cache at a time */
+    for (int i = 0; i < columns; ++i) {
+      const float *const from = a + i * c + n;
+      wasm_v128_store(to + i * 4, wasm_v128_load(from));
+      wasm_v128_store(to + i * 4 + block, wasm_v128_load(from + 4));
+      wasm_v128_store(to + i * 4 + 2 * block, wasm_v128_load(from + 8));
+      wasm_v128_store(to + i * 4 + 3 * block, wasm_v128_load(from + 12));
+    }
+  }
+  for (; n < c; ++n, to += n % 4 ? 1 : block - 3) {
+    for (int i = 0; i < columns; ++i) to[i * 4] = a[i * c + n];
+  }
 }
 
 static inline void nn_single_fill(float *to, float value, int n) {

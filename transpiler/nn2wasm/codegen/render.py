@@ -117,10 +117,23 @@ def _row_text(walk: Window) -> str:
 
 def _row_loop(walk: Window | Rows, backward: bool) -> str:
     """The head of the loop over rows, in the direction that the memory plan needs."""
-    variable, count = ("oy", walk.out_rows) if isinstance(walk, Window) else ("row", walk.count)
+    if isinstance(walk, Window):
+        variable, count, last, step = "oy", walk.out_rows, walk.last_call, walk.call_rows
+    else:
+        variable, count, last, step = "row", walk.count, walk.count - 1, 1
     if backward:
-        return f"for (int {variable} = {count - 1}; {variable} >= 0; --{variable})"
-    return f"for (int {variable} = 0; {variable} < {count}; ++{variable})"
+        down = f"{variable} -= {step}" if step > 1 else f"--{variable}"
+        return f"for (int {variable} = {last}; {variable} >= 0; {down})"
+    up = f"{variable} += {step}" if step > 1 else f"++{variable}"
+    return f"for (int {variable} = 0; {variable} < {count}; {up})"
+
+
+def _call_rows_text(walk: Window | Rows) -> list[str]:
+    """How many output rows a call writes, where the last writes fewer than the others."""
+    if not isinstance(walk, Window) or walk.out_rows % walk.call_rows == 0:
+        return []
+    step, rest = walk.call_rows, walk.out_rows % walk.call_rows
+    return [f"oy < {walk.last_call} ? {step} : {rest}"] if walk.last_call else [str(rest)]
 
 
 @dataclass(slots=True)
@@ -171,6 +184,7 @@ class _Writer:
         """The loop over rows: pointers for windows, spans for pointwise kernels."""
         counts_rows = isinstance(walk, Window) and walk.counts_rows
         middle = ["valid_rows", *constants] if counts_rows else [*constants]
+        middle = [*_call_rows_text(walk), *middle]
         middle += [scratch] if (scratch := self._scratch(call)) else []
         sizes = self.kernels.size_arguments(call)
         context: dict[str, object] = {

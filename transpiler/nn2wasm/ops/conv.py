@@ -44,7 +44,8 @@ from nn2wasm.ops.spatial import (
     steps_text,
 )
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
-from nn2wasm.ops.tiled_windows import tiled_depthwise, tiled_rows
+from nn2wasm.ops.tiled_depthwise import tiled_depthwise
+from nn2wasm.ops.tiled_windows import tiled_rows
 
 LARGEST_UNROLLED_WINDOW = 32
 

@@ -51,13 +51,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """How a windowed kernel walks over images: it gets `kernel` input rows, writes one output row.
+    """How a windowed kernel walks over images: it gets `kernel` input rows, writes output rows.
 
     Attributes:
         images: batch count.
         out_rows: output rows of an image.
         in_rows: input rows of an image.
-        kernel: input rows under the window.
+        kernel: input rows under the windows of a call.
         stride: input rows from one output row to the next.
         dilation: input rows from one window row to the next.
         pad: rows of padding above the image.
@@ -65,6 +65,8 @@ class Window:
         out_row_elements: elements of an output row.
         fill: value of the elements of rows outside the image.
         counts_rows: the kernel is told how many of its rows are inside the image.
+        call_rows: output rows of a call. Where they do not divide the image, the kernel is told how
+            many to write; those behind them read rows outside the image.
     """
 
     images: int
@@ -78,11 +80,17 @@ class Window:
     out_row_elements: int
     fill: int | float = 0
     counts_rows: bool = False
+    call_rows: int = 1
+
+    @property
+    def last_call(self) -> int:
+        """The output row at which the last call begins."""
+        return (self.out_rows - 1) // self.call_rows * self.call_rows
 
     @property
     def is_padded(self) -> bool:
-        """Whether any output row needs a row outside the image."""
-        last = (self.out_rows - 1) * self.stride + (self.kernel - 1) * self.dilation - self.pad
+        """Whether any call needs a row outside the image."""
+        last = self.last_call * self.stride + (self.kernel - 1) * self.dilation - self.pad
         return self.pad > 0 or last >= self.in_rows
 
 
@@ -164,17 +172,20 @@ def window_overlap(window: Window, in_bytes: int, out_bytes: int) -> Overlap:
             top = row * window.stride - window.pad
             first = min(max(0, top), window.in_rows) + image * window.in_rows
             last = min(max(0, top + reach), window.in_rows) + image * window.in_rows
-            leads.append(out_begin + out_row - first * in_row)
+            out_end = out_begin + min(window.call_rows, window.out_rows - row) * out_row
+            leads.append(out_end - first * in_row)
             trails.append(last * in_row - out_begin)
     return Overlap(max(leads), max(trails) if window.images == 1 else None)
 
 
 def _corner_rows(window: Window, reach: int) -> set[int]:
-    """Output rows among which both bounds are largest.
+    """Output rows, of those at which calls begin, among which both bounds are largest.
 
     Each is linear in the row but where the window's edge enters or leaves the image: the rows on
     either side of these corners, the first and the last are enough.
     """
+    if window.call_rows > 1:
+        return set(range(0, window.out_rows, window.call_rows))
     rows = {0, window.out_rows - 1}
     for edge in (0, window.in_rows, -reach, window.in_rows - reach):
         corner = (edge + window.pad) // window.stride

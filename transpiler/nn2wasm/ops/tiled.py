@@ -17,9 +17,9 @@ from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 
 PAIRS = Tiling(form=FORMS["nn_pairs"])
 WIDE = Tiling(form=FORMS["nn_wide"])
-QUADS = Tiling(form=FORMS["nn_quads"], vectors=3, line_vectors=8)
+QUADS = Tiling(form=FORMS["nn_quads"], heights=(8, 6, 4), line_vectors=8)
 SINGLE = Tiling(form=FORMS["nn_single"], line_vectors=8)
-FUSED = Tiling(form=FORMS["nn_fused"], vectors=3, line_vectors=8)
+FUSED = Tiling(form=FORMS["nn_fused"], heights=(8, 6, 4), line_vectors=8)
 
 SIMD, RELAXED = "nn2wasm/simd128.h", "nn2wasm/relaxed_simd.h"
 INSTRUCTION_SETS: tuple[tuple[str, str, frozenset[str], Tiling], ...] = (
@@ -125,8 +125,8 @@ def linear_operands(
     oc = weights.shape[0]
     if node.input(0).dtype is DType.F32:
         bias = fill_lanes(bias_values(node, oc).reshape(groups, -1)).reshape(-1)
-        context = {"x_float": True, "y_float": True, "y_type": "float"} | clamp_vectors(lo, hi)
-        return Operands(context | {"fill": "0.0f"}, {"b": bias})
+        floats = {"x_float": True, "y_float": True, "y_type": "float", "scaled": False}
+        return Operands(floats | clamp_vectors(lo, hi) | {"fill": "0.0f"}, {"b": bias})
     linear = linear_s8(node, weights, lo, hi, fold=True)
     bias, scale = linear.constants["b"], linear.constants["scale"]
     centred = centred_weights(node, weights).astype(np.int64)
@@ -139,7 +139,11 @@ def linear_operands(
         unsigned = (bias.astype(np.int64) - 128 * centred.sum(1)).astype(np.int32)
         both = [constants["b"], fill_lanes(unsigned.reshape(groups, -1)).reshape(-1)]
         constants["b"] = np.concatenate(both)
-    context = {"x_float": False, "y_float": linear.context["y_float"]}
+    context: dict[str, Any] = {
+        "x_float": False,
+        "scaled": True,
+        "y_float": linear.context["y_float"],
+    }
     context |= {"y_type": linear.context["y_type"], "fill": "x_zero_point"}
     sizes = {"x_zero_point": linear.context["x_zero_point"]}
     if context["y_float"]:

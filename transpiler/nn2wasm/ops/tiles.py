@@ -1,6 +1,6 @@
 """Register tiles: how linear kernels on SIMD walk pixels and outputs, and pack their weights.
 
-A tile is `height` pixels by `vectors` · 4 outputs, all sums in registers. Outputs are cut into
+A tile is some pixels by some vectors of four outputs, all sums in registers. Outputs are cut into
 panels as wide as a tile and one for the rest; pixels likewise. A step multiplies `depth` inputs of
 a pixel with the weights of four outputs (templates/kernels/linear/tiles.c.j2).
 """
@@ -74,22 +74,31 @@ class Tiling:
 
     Attributes:
         form: of its steps.
-        height: pixels of a tile.
-        vectors: vectors of four outputs of a tile.
+        heights: pixels of a tile that is one vector wide, two, ...: the narrower, the higher, so
+            that enough sums are under way. The last is the usual tile.
         line_vectors: the same where there is but one pixel.
         shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
             load into all lanes is slow.
     """
 
     form: Form
-    height: int = 4
-    vectors: int = 2
+    heights: tuple[int, ...] = (4, 4)
     line_vectors: int = 4
     shuffles: bool = False
 
+    @property
+    def vectors(self) -> int:
+        """Of a usual tile."""
+        return len(self.heights)
+
+    @property
+    def height(self) -> int:
+        """Of a usual tile."""
+        return self.heights[-1]
+
     def for_pixels(self, m: int) -> Tiling:
         """What suits that many pixels: a line of outputs for one."""
-        return replace(self, height=1, vectors=self.line_vectors) if m == 1 else self
+        return replace(self, heights=(1,) * self.line_vectors) if m == 1 else self
 
     def widths(self, n: int) -> list[int]:
         """Vectors of each panel of n outputs: as many full ones as there are, then the rest."""
@@ -162,7 +171,6 @@ def tile_sizes(tiling: Tiling, *, m: int, n: int, steps: int, segments: int = 1)
     return {
         "pixels": m,
         "outputs": n,
-        "tiled": m // tiling.height * tiling.height,
         "rest": _whole_panels(widths, n) * widths[0] * LANES,
         "lanes": vectors_of(n) * LANES,
         "steps": steps,
@@ -204,13 +212,15 @@ def _steps(tiling: Tiling, count: int) -> list[dict[str, Any]]:
 def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
     """The tiles of a panel that stores that many of its outputs."""
     tiles = []
-    whole, rest = divmod(m, tiling.height)
+    height = tiling.heights[width - 1]
+    whole, rest = divmod(m, height)
+    tiled = f"pixels / {height} * {height}"
     if whole:
-        tile = _tile(tiling.form, tiling.height, width, stored)
-        tiles.append(tile | {"first": 0, "last": "tiled" if rest else "pixels", "many": whole > 1})
+        tile = _tile(tiling.form, height, width, stored)
+        tiles.append(tile | {"first": 0, "last": tiled if rest else "pixels", "many": whole > 1})
     if rest:
         tile = _tile(tiling.form, rest, width, stored)
-        tiles.append(tile | {"first": "tiled" if whole else 0, "many": False})
+        tiles.append(tile | {"first": tiled if whole else 0, "many": False})
     step_weights = width * LANES * tiling.form.depth
     return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
 

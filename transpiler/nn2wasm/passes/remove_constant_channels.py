@@ -43,6 +43,8 @@ def remove_constant_channels(graph: Graph, options: PassOptions) -> int:
     count = 0
     for family in reversed(_families(graph)):  # what a reader no longer computes, it need not read
         keep = _kept(family, edges, ranges)
+        if keep is not None:
+            _round_up(keep, options.channel_multiple)
         if keep is not None and not keep.all():
             _shrink(graph, family, edges, ranges, keep)
             count += int((~keep).sum())
@@ -117,6 +119,12 @@ def _kept(family: list[Tensor], edges: Edges, ranges: dict[Tensor, Range]) -> Ar
     if not keep.any():
         keep[:1] = True
     return keep
+
+
+def _round_up(keep: Array, multiple: int) -> None:
+    """Keeps further channels until their number is a multiple: vectors without a rest."""
+    missing = -int(keep.sum()) % multiple
+    keep[np.flatnonzero(~keep)[:missing]] = True
 
 
 def _removable(reader: Node, values: Range) -> Array:
