@@ -20,6 +20,8 @@ from nn2wasm.ops.tiled import linear_operands
 from nn2wasm.ops.tiled_windows import column_padding, staged_columns, windowed
 from nn2wasm.ops.tiles import LANES, Tiling, offset, vectors_of
 
+WHOLE_VECTORS = "channels / 4 * 4"
+
 
 def tiled_depthwise(
     node: Node, kernel: Kernel, weights: Array, geometry: Geometry, lo: float, hi: float
@@ -52,7 +54,6 @@ def tiled_depthwise(
     }
     operands.sizes |= {
         "channels": c,
-        "whole": c // LANES * LANES,
         "pixels": ow,
         "lanes": vectors_of(c) * LANES,
         "out_row": ow * c,
@@ -77,6 +78,7 @@ def _staged(node: Node, operands: Operands, groups: _Groups, tiling: Tiling, *, 
         "padded_right": right > 0,
         "behind_left": " + left" if left else "",
         "pixel": geometry.stride[1] * column,
+        "pixel_at": " + m * channels",
         "groups": [
             {"at": offset(index, "group"), "rows": ", ".join(f"rows[{ky}]" for ky in rows)}
             for index, rows in enumerate(groups.rows)
@@ -102,14 +104,21 @@ def _in_place(node: Node, operands: Operands, groups: _Groups, tiling: Tiling, *
     tiles = _tiles(tiling, groups, ow, odd=odd, staged=False)
     for tile in tiles:
         tile["columns"] = staged_columns(geometry, tile["height"])
+    padded = sum(column_padding(geometry, node.input(0).shape[-2], ow)[::2]) > 0
     operands.context |= {
         "tiles": tiles,
+        "padded": padded,
+        "staged_parameter": "float *restrict staged, " if padded else "",
+        "pixel_at": "",
+        "out_row_parameter": ", int out_row" if groups.call_rows > 1 else "",
+        "out_row_argument": ", out_row" if groups.call_rows > 1 else "",
         "rows_count": groups.reach,
         "row_indices": list(range(groups.reach)),
         "left": steps_text("m", geometry.stride[1], -geometry.pad_begin[1]),
-        "padded": sum(column_padding(geometry, node.input(0).shape[-2], ow)[::2]) > 0,
     }
     operands.sizes["width"] = node.input(0).shape[-2]
+    if not padded:
+        return 0
     widest = staged_columns(geometry, min(ow, tiling.height))
     return groups.reach * widest * node.output.shape[-1]
 
@@ -156,10 +165,10 @@ def _blocks(c: int) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if whole:
         many = whole > 1
-        blocks.append({"first": 0, "last": "whole", "many": many, "whole": True, "lanes": []})
+        blocks.append({"first": 0, "last": WHOLE_VECTORS, "many": many, "whole": True, "lanes": []})
     if rest:
         lanes = [{"index": i, "at": offset(i)} for i in range(rest)]
-        first = "whole" if whole else 0
+        first = WHOLE_VECTORS if whole else 0
         blocks.append({"first": first, "many": False, "whole": False, "lanes": lanes})
     return blocks
 
