@@ -21,8 +21,8 @@ lint: $(VENV)/ready-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/ready-dev
-	$(BIN)/python benchmarks/run.py
+bench: $(VENV)/ready-bench
+	$(BIN)/python benchmarks/run.py $(ARGS)
 
 docs: $(VENV)/ready-dev
 	$(BIN)/nn2wasm ops --markdown > docs/operators.md
@@ -40,6 +40,12 @@ $(VENV)/ready-dev: $(VENV)/ready
 	@echo "setting up what the tests need ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@sh tests/install_wasm3.sh $(BIN)/python
+	@sh tests/install_chromium.sh
+	@touch $@
+
+$(VENV)/ready-bench: $(VENV)/ready-dev benchmarks/requirements.txt
+	@echo "setting up what the benchmarks need ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
 	@touch $@
 
 clean:

@@ -10,7 +10,7 @@ from onnx import TensorProto, checker, helper, numpy_helper
 from nn2wasm.ir import DType, Tensor
 from nn2wasm.ops.spatial import Geometry
 
-networks = pytest.importorskip("networks", reason="needs onnxruntime")
+networks = pytest.importorskip("bench_networks", reason="needs onnxruntime")
 
 
 def classifier(classes: int):
