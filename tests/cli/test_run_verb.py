@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tiny_models import add_one, checked
+
+from nn2wasm.target import find_target
+from nn2wasm.toolchain import build_module
 
 IMAGE = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 1, 8, 8)
 
@@ -66,3 +70,14 @@ def test_files_that_are_no_models_or_no_arrays(nn2wasm, digits, digits_wasm, tmp
     assert nn2wasm("run", digits_wasm, "--input", junk).code == 40
     wrong = nn2wasm("run", digits_wasm, "--input", tmp_path / "x.npy", "-o", tmp_path / "y.txt")
     assert (wrong.code, ".npz" in wrong.err) == (40, True)
+
+
+def test_a_module_that_wasmtime_would_not_compute_exactly(nn2wasm, tmp_path):
+    module = build_module(checked(add_one(), "return 1;", "wasm-relaxed"), find_target("wasm"))
+    (tmp_path / "model.relaxed.wasm").write_bytes(module)
+    np.save(tmp_path / "x.npy", np.zeros((1, 8), np.int8))
+    words = ("run", tmp_path / "model.relaxed.wasm", "--input", tmp_path / "x.npy")
+    outcome = nn2wasm(*words)
+    assert outcome.code == 40
+    assert outcome.err.startswith("error: wasmtime would not compute this module exactly")
+    assert "--target wasm-simd128-cranelift" in outcome.err

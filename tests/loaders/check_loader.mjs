@@ -22,8 +22,10 @@ async function adds(source) {
   assert.deepEqual(net.run({ x: ones }), { y: twos });
 }
 
+const fetched = [];
 const server = createServer((request, response) => {
   const name = request.url.slice(1).split("?")[0];
+  fetched.push(name);
   if (name === "missing") {
     response.writeHead(404).end("no such thing");
     return;
@@ -56,6 +58,77 @@ check("unknown source", () => assert.rejects(load(42), { name: "TypeError", mess
 check("module from elsewhere", () => {
   const empty = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]);
   return assert.rejects(load(empty), { name: "TypeError", message: /not made by nn2wasm/ });
+});
+
+const later = { name: "InexactError", message: /^'add_one' for inexact would not be exact .* offer another module/ };
+async function taken(...names) {
+  const net = await load(names.map(file));
+  assert.deepEqual(net.run(ones).y, twos);
+  return net.metadata.target;
+}
+check("list: the best that works", async () => {
+  assert.equal(await taken("exact", "add_one"), "exact");
+  assert.equal(await taken("add_one", "exact"), "wasm");
+});
+check("list: not what the engine does not know", async () => assert.equal(await taken("unknown", "exact"), "exact"));
+check("list: not what is inexact", async () => assert.equal(await taken("inexact", "exact"), "exact"));
+check("list: not what changes its answer", async () => assert.equal(await taken("wavers", "exact"), "exact"));
+check("list: all in order", async () => {
+  assert.equal(await taken("unknown", "inexact", "wavers", "exact", "add_one"), "exact");
+});
+check("list: only what is tried is fetched", async () => {
+  fetched.length = 0;
+  await load([`${base}/inexact`, new URL(`${base}/add_one`), `${base}/exact`, `${base}/missing`]);
+  assert.deepEqual(fetched, ["inexact", "add_one"]);
+});
+check("list: of any sources", async () => {
+  const module = await WebAssembly.compile(bytes("inexact"));
+  const net = await load([bytes("unknown"), module, await fetch(`${base}/exact`)]);
+  assert.equal(net.metadata.target, "exact");
+});
+check("list: none works", async () => {
+  const problem = await load([bytes("unknown"), file("wavers"), `${base}/inexact`]).catch((error) => error);
+  assert.equal(problem.name, "AggregateError");
+  const [first, ...lines] = problem.message.split("\n");
+  assert.equal(first, "none of 3 modules can be used here");
+  assert.match(lines[0], /^ {2}module 1: WebAssembly\.compile\(\)/);
+  assert.match(lines[1], /^ {2}\S*wavers\.wasm: 'add_one' for wavers would not be exact/);
+  assert.match(lines[2], /^ {2}http:\S*\/inexact: 'add_one' for inexact would not be exact/);
+  assert.equal(lines.length, 3);
+  assert.deepEqual(problem.errors.map((e) => e.name), ["CompileError", "InexactError", "InexactError"]);
+  assert.equal(problem.cause, problem.errors[2]);
+});
+check("list: of one", async () => {
+  await assert.rejects(load([file("inexact")]), later);
+  await assert.rejects(load([bytes("unknown")]), WebAssembly.CompileError);
+});
+check("list: empty", () => assert.rejects(load([]), { name: "TypeError", message: /list of modules is empty/ }));
+check("list: a missing file is noticed", () => {
+  return assert.rejects(load([join(folder, "none.wasm"), file("add_one")]), /ENOENT/);
+});
+check("list: a page that is missing is noticed", () => {
+  return assert.rejects(load([file("inexact"), `${base}/missing`, file("add_one")]), /cannot fetch the model: 404/);
+});
+check("inexact", async () => {
+  await assert.rejects(load(file("inexact")), later);
+  assert.throws(() => new Model(new WebAssembly.Module(bytes("inexact"))), later);
+});
+check("inexact after a while", async () => {
+  await assert.rejects(load(file("wavers")), { name: "InexactError" });
+  assert.throws(() => new Model(new WebAssembly.Module(bytes("wavers"))), { name: "InexactError" });
+});
+check("inexact while it runs", async () => {
+  const net = await load(file("spoils"));
+  assert.throws(() => net.run(2), { name: "Error", message: "the model reports status 2" });
+  assert.throws(() => net.run(1), { name: "InexactError" });
+});
+check("list of compiled modules at once", () => {
+  const modules = ["inexact", "wavers", "exact", "add_one"].map((name) => new WebAssembly.Module(bytes(name)));
+  const net = new Model(modules);
+  assert.equal(net.metadata.target, "exact");
+  assert.deepEqual(net.run(ones).y, twos);
+  assert.throws(() => new Model(modules.slice(0, 2)), { name: "AggregateError", message: /none of 2 modules/ });
+  assert.throws(() => new Model([]), TypeError);
 });
 
 check("description", async () => {

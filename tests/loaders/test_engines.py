@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engines import ENGINES, run_all_in_node, run_in, run_native
-from tiny_models import add_one, copy_of, two_inputs
+from engines import ENGINES, JAVASCRIPT_ENGINES, run_all_in, run_in, run_native
+from tiny_models import add_one, copy_of, counter, two_inputs
 
 from nn2wasm.errors import RunError
 from nn2wasm.ir.dtype import DType
@@ -38,14 +38,24 @@ def test_every_element_type(engine, dtype):
     np.testing.assert_array_equal(run_in(engine, module, {"x": values})["y"], values)
 
 
-def test_many_runs_in_one_node():
+@pytest.mark.parametrize("engine", JAVASCRIPT_ENGINES)
+def test_many_runs_in_one_process(engine):
     module = build_module(add_one(), WASM)
     feeds = [{"x": np.full((1, 8), n, np.int8)} for n in range(5)]
-    for n, outputs in enumerate(run_all_in_node([(module, f) for f in feeds])):
+    for n, outputs in enumerate(run_all_in(engine, [(module, f) for f in feeds], times=2)):
         assert outputs["y"].tolist() == [[n + 1] * 8]
 
 
-def test_errors_of_the_javascript_loader_arrive_here():
+@pytest.mark.parametrize("engine", JAVASCRIPT_ENGINES)
+def test_errors_of_the_javascript_loader_arrive_here(engine):
     module = build_module(add_one(), WASM)
     with pytest.raises(RunError, match=r"RangeError: input 'x' \(s8 \[1, 8\]\): expected 8 values"):
-        run_in("node", module, {"x": np.zeros(9, np.int8)})
+        run_all_in(engine, [(module, {"x": np.zeros(9, np.int8)})])
+
+
+@pytest.mark.parametrize("engine", JAVASCRIPT_ENGINES)
+def test_a_module_that_forgets_nothing_is_found_out(engine):
+    """The check of the check: what differs between runs is an error."""
+    module = build_module(counter(), WASM)
+    with pytest.raises(RunError, match="run 2 gives other bytes than the first"):
+        run_all_in(engine, [(module, {"x": np.int32(0)})], times=3)

@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pytest
 from engines import node
-from tiny_models import add_one, copy_of, status_of_input, two_inputs
+from tiny_models import add_one, checked, copy_of, status_of_input, two_inputs
 
 from nn2wasm.resources import data_folder
 from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_module
 
 SCRIPT = Path(__file__).with_name("check_loader.mjs")
+ANSWERS = {
+    "exact": "return 0;",
+    "inexact": "return 1;",
+    "wavers": "static int asked; return ++asked > 50;",
+    "spoils": "return last_status == 1;",
+}
+"""nn_check() of modules, by their name and target."""
 CHECKS = re.findall(r"^check\(\"(.+?)\"", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
 
 
@@ -36,8 +43,14 @@ def folder(tmp_path_factory):
         "truth": copy_of("bool", "uint8_t", 2),
         "proto": replace(proto, metadata=dict(proto.metadata, outputs=renamed)),
     }
+    for name, answer in ANSWERS.items():
+        model = status_of_input() if name == "spoils" else add_one()
+        trees[name] = checked(model, answer, target=name)
     for name, tree in trees.items():
         (folder / f"{name}.wasm").write_bytes(build_module(tree, find_target("wasm")))
+    section_of_the_future = b"\x7f\x00"
+    add_one_module = (folder / "add_one.wasm").read_bytes()
+    (folder / "unknown.wasm").write_bytes(add_one_module + section_of_the_future)
     return folder
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engines import Wasm3Session
-from tiny_models import add_one, copy_of, status_of_input, tensor, two_inputs
+from tiny_models import add_one, checked, copy_of, status_of_input, tensor, two_inputs
 
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.errors import RunError
@@ -214,6 +214,21 @@ def test_a_trap_ends_the_session(kind):
     with open_session(kind, status_of_input()) as session:
         assert "nn_run trapped" in refused(session, -1)
         assert "trapped before" in refused(session, 0)
+
+
+def test_a_module_that_is_exact_here():
+    with open_session("wasmtime", checked(add_one(), "return 0;")) as session:
+        assert session.run(np.zeros((1, 8), np.int8))["y"].tolist() == [[1] * 8]
+
+
+def test_a_module_that_is_not_exact_here():
+    with pytest.raises(RunError) as caught:
+        open_session("wasmtime", checked(add_one(), "return 1;", target="wasm-relaxed"))
+    assert str(caught.value) == (
+        "wasmtime would not compute this module exactly on this machine\n"
+        "  compiled for  'wasm-relaxed'\n"
+        "  hint: compile the model again with --target wasm-simd128-cranelift"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

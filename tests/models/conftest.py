@@ -35,22 +35,27 @@ def module_cache(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def built(request: pytest.FixtureRequest, module_cache: Path) -> Iterator[Builder]:
-    """built(network, **options): the network's module; those of the session are compiled ahead."""
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    futures: dict[tuple[str, Options], Future[Built]] = {}
+    """built(network, target="wasm", **options): the network's module.
 
-    def get(network: Network, **options: object) -> Future[Built]:
+    Those of the session are compiled ahead, for the parameter `targets` of a test where it has one.
+    """
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    futures: dict[tuple[str, str, str], Future[Built]] = {}
+
+    def get(network: Network, target: str = "wasm", **options: object) -> Future[Built]:
         chosen = Options(**options)  # type: ignore[arg-type]
-        key = (network.name, repr(chosen))
+        key = (network.name, target, repr(chosen))
         if key not in futures:
-            futures[key] = pool.submit(build, network, module_cache, chosen)
+            futures[key] = pool.submit(build, network, module_cache, chosen, target)
         return futures[key]
 
     if "PYTEST_XDIST_WORKER" not in os.environ:  # there each worker builds what it tests
         for item in request.session.items:
-            network = getattr(item, "callspec", None) and item.callspec.params.get("network")
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            network = params.get("network")
             if isinstance(network, Network) and "built" in item.fixturenames:
-                get(network)
+                for target in params.get("targets", ("wasm",)):
+                    get(network, target)
     yield lambda network, **options: get(network, **options).result()
     pool.shutdown(cancel_futures=True)
 

@@ -25,7 +25,7 @@ CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
 
 @pytest.fixture(scope="session")
 def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
-    """builds(model, "tree" | "wasm" | "wasm-simd128" | "host" | "clang" | "gcc" | "gcc -O3").
+    """builds(model, "tree" | "clang" | "gcc" | "gcc -O3" | the name of a target).
 
     What the session's tests ask for is built ahead of them, on all processors.
     """

@@ -28,7 +28,7 @@ def fingerprint(path: str) -> str:
         for name, content in files.items():
             digest.update(name.encode())
             digest.update(content if isinstance(content, bytes) else content.encode())
-    for name in ("wasm", "wasm-simd128"):
+    for name in ("wasm", "wasm-simd128", "wasm-relaxed"):
         target = find_target(name)
         digest.update(build_artifact(generate(plan_model(path, target)), target))
     return digest.hexdigest()

@@ -1,7 +1,8 @@
 """Write the JavaScript that runs a module, and its TypeScript types.
 
 It has no dependency and runs in browsers, Node, Deno and edge workers. One loader serves any
-number of modules.
+number of modules. Of a list of modules for several targets, best first, load() takes the first
+that is for this engine and processor.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nn2wasm.errors import InstallError, RunError
+from nn2wasm.errors import InstallError, RunError, quote
 from nn2wasm.loaders.session import Session, bytes_at, outside
 from nn2wasm.toolchain.promises import broken_promises, read_metadata
 
@@ -27,8 +27,9 @@ _SWITCHED_OFF = (
     "wasm_exceptions",
     "wasm_stack_switching",
     "wasm_component_model",
+    "wasm_relaxed_simd_deterministic",  # a module asks the machine, and wants its own answer
 )
-_SWITCHED_ON = ("wasm_simd", "wasm_bulk_memory", "wasm_custom_page_sizes")
+_SWITCHED_ON = ("wasm_simd", "wasm_relaxed_simd", "wasm_bulk_memory", "wasm_custom_page_sizes")
 
 
 class WasmtimeSession(Session):
@@ -38,7 +39,8 @@ class WasmtimeSession(Session):
         """Compile and instantiate.
 
         Raises:
-            RunError: not a module of nn2wasm, or one that keeps none of its promises.
+            RunError: not a module of nn2wasm, one that keeps none of its promises, or one that
+                wasmtime does not compute exactly on this machine.
             InstallError: wasmtime is not installed.
         """
         super().__init__(read_metadata(module))
@@ -54,7 +56,17 @@ class WasmtimeSession(Session):
         self._store, exports = _instantiate(engine, module)
         self._memory_export = exports["memory"]
         self._exports = exports
+        self._refuse_if_inexact()
         self._find_tensors(self._call("nn_input_count"), self._call("nn_output_count"))
+
+    def _refuse_if_inexact(self) -> None:
+        asks = isinstance(self._exports.get("nn_check"), self._engine.Func)
+        if asks and self._call("nn_check") != 0:
+            raise RunError(
+                "wasmtime would not compute this module exactly on this machine",
+                facts=[("compiled for", quote(str(self.metadata["target"])))],
+                hint="compile the model again with --target wasm-simd128-cranelift",
+            )
 
     def _call(self, name: str, *arguments: int) -> int:
         try:
