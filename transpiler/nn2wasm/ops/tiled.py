@@ -12,7 +12,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import Operands, bias_values, float_literal, linear_s8
-from nn2wasm.ops.tiles import FORMS, Tiling, fill_lanes, tile_sizes, tiles_context
+from nn2wasm.ops.tiles import FORMS, LANES, Tiling, fill_lanes, tile_sizes, tiles_context
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 
 PAIRS = Tiling(form=FORMS["nn_pairs"])
@@ -193,13 +193,19 @@ def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: flo
         "segmented": False,
         "segment": "",
     }
-    operands.sizes |= {"inputs": k, "pixel": pixel, "stride": n}
+    operands.sizes |= {"inputs": k, "pixel": pixel, "stride": n, "wide_at": m * pixel}
     rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
     lowering = operands.lowering(rows)
     if staged:
-        lowering.scratch_bytes = m * pixel * tiling.form.item_bytes
+        items = m * pixel + widened_items(operands, tiling, m)
+        lowering.scratch_bytes = items * tiling.form.item_bytes
         lowering.scratch_type = tiling.form.item
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def widened_items(operands: Operands, tiling: Tiling, m: int) -> int:
+    """Items of a panel's weights where tiles read them widened."""
+    return tiling.vectors * LANES * operands.sizes["products"] if tiling.widens(m) else 0
 
 
 def pixel_chunk(pixels: int, pixel_bytes: int, height: int) -> int:

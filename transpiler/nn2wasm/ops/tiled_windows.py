@@ -11,7 +11,7 @@ from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import Operands
 from nn2wasm.ops.spatial import Geometry, image_context, image_window
-from nn2wasm.ops.tiled import NAMES, tiled_operands
+from nn2wasm.ops.tiled import NAMES, tiled_operands, widened_items
 from nn2wasm.ops.tiles import LANES, Tiling, vectors_of
 
 
@@ -69,6 +69,8 @@ def tiled_rows(
         "stride": oc,
     }
     items = kh * row + tiling.form.depth  # the last step may read beyond its inputs
+    operands.sizes["wide_at"] = items
+    items += widened_items(operands, tiling, ow)
     return windowed(node, operands, geometry, tiling, items)
 
 

@@ -17,6 +17,8 @@ from nn2wasm.ir import Array
 
 LANES = 4
 LANE_BYTES = 4
+LEAST_WIDENED_TILES = 6
+"""Tiles of a panel from which widening its weights once pays."""
 UNROLL = 4
 """Steps in the body of the innermost loop."""
 LONGEST_UNROLLED = 6
@@ -33,6 +35,8 @@ class Form:
         item: C type of staged inputs.
         weight: C type of packed weights.
         biases: rows of the bias; the machine chooses.
+        widened_load: C function that reads weights widened to staged items; empty: they are read
+            as they are packed.
         guard: C function that tells whether this machine computes it rightly; empty: all do.
     """
 
@@ -41,6 +45,7 @@ class Form:
     item: str
     weight: str
     biases: int = 1
+    widened_load: str = ""
     guard: str = ""
 
     @property
@@ -52,7 +57,13 @@ class Form:
 FORMS: Mapping[str, Form] = {
     form.name: form
     for form in (
-        Form(name="nn_pairs", depth=2, item="int16_t", weight="int8_t"),
+        Form(
+            name="nn_pairs",
+            depth=2,
+            item="int16_t",
+            weight="int8_t",
+            widened_load="nn_wide_load",
+        ),
         Form(name="nn_wide", depth=2, item="int16_t", weight="int16_t"),
         Form(name="nn_single", depth=1, item="float", weight="float"),
         Form(
@@ -99,6 +110,10 @@ class Tiling:
     def for_pixels(self, m: int) -> Tiling:
         """What suits that many pixels: a line of outputs for one."""
         return replace(self, heights=(1,) * self.line_vectors) if m == 1 else self
+
+    def widens(self, m: int) -> bool:
+        """Whether tiles read weights that are widened once a panel."""
+        return bool(self.form.widened_load) and m // self.height >= LEAST_WIDENED_TILES
 
     def widths(self, n: int) -> list[int]:
         """Vectors of each panel of n outputs: as many full ones as there are, then the rest."""
@@ -158,6 +173,8 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int) -> dict[str, An
         "panels": panels,
         "parts": _parts(tiling, steps),
         "dot": form.name,
+        "widened": tiling.widens(m),
+        "weight_load": form.widened_load if tiling.widens(m) else f"{form.name}_load",
         "item": form.item,
         "weight_type": form.weight,
         "depth": form.depth,
