@@ -31,8 +31,8 @@ INSTRUCTION_SETS: tuple[tuple[str, str, frozenset[str], Tiling], ...] = (
     ("f32", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), SINGLE),
     ("f32", "simd128", frozenset({"simd128"}), SINGLE),
 )
-CHUNK_BYTES = 16384
-"""Of staged inputs that a matrix product works on: half of a usual first-level cache."""
+CHUNK_BYTES = 32768
+"""Of staged inputs that a kernel works on: they stay in the nearest caches."""
 NAMES = {"weights": "w", "biases": "b", "scales": "scale", "out": "y"}
 """What kernels call their operands."""
 ROUNDED_BY_SUM = 2**22 - 2
