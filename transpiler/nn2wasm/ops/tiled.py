@@ -31,9 +31,11 @@ INSTRUCTION_SETS: tuple[tuple[str, str, frozenset[str], Tiling], ...] = (
     ("f32", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), SINGLE),
     ("f32", "simd128", frozenset({"simd128"}), SINGLE),
 )
-CHUNK_BYTES = 32768
-"""Of staged inputs that a kernel works on: they stay in the nearest caches."""
-NAMES = {"weights": "w", "biases": "b", "scales": "scale", "out": "y"}
+CHUNK_BYTES = 24576
+"""That a kernel touches again and again: they stay in the nearest cache."""
+LEAST_PIXELS = 64
+"""Of a call, where the image has them."""
+NAMES = {"weights": "w", "biases": "b", "scales": "scale"}
 """What kernels call their operands."""
 ROUNDED_BY_SUM = 2**22 - 2
 """Products below this are rounded by adding 1.5 · 2^23."""
@@ -84,7 +86,15 @@ def weight_zero_point(node: Node) -> str:
 
 
 def tiled_operands(
-    node: Node, weights: Array, tiling: Tiling, m: int, lo: float, hi: float, groups: int = 1
+    node: Node,
+    weights: Array,
+    tiling: Tiling,
+    m: int,
+    lo: float,
+    hi: float,
+    *,
+    groups: int = 1,
+    call_rows: int = 1,
 ) -> Operands:
     """Packed weights, bias and scales, the context of tiles.c.j2, and the sizes that it names.
 
@@ -92,10 +102,11 @@ def tiled_operands(
         node: inputs x, w, optional b.
         weights: [oc][segments][items], outputs group after group.
         tiling: for that many pixels.
-        m: pixels.
+        m: pixels of a row.
         lo: least real result.
         hi: largest real result.
         groups: of outputs; each reads its own inputs.
+        call_rows: rows of pixels.
     """
     oc, segments, items = weights.shape
     n, steps = oc // groups, tiling.steps(items)
@@ -104,7 +115,9 @@ def tiled_operands(
         weights = centred_weights(node, weights)
     packed = [tiling.pack(part) for part in np.split(weights, groups)]
     operands.constants = {"w": np.concatenate(packed), **operands.constants}
-    operands.context |= tiles_context(tiling, m=m, n=n, steps=steps)
+    operands.context |= tiles_context(
+        tiling, m=m, n=n, steps=steps, widened=tiling.widens(call_rows * m)
+    )
     operands.sizes |= tile_sizes(tiling, m=m, n=n, steps=steps, segments=segments)
     return operands
 
@@ -182,13 +195,18 @@ def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: flo
     n, k = weights.shape
     total, depth = x.element_count // k, tiling.form.depth
     pixel = tiling.steps(k) * depth
-    m = pixel_chunk(total, pixel * tiling.form.item_bytes, tiling.height)
+    pixel_bytes = k * x.dtype.bytes + n * y.dtype.bytes
+    if x.dtype is not DType.F32:
+        pixel_bytes += pixel * tiling.form.item_bytes
+    m = pixel_chunk(total, pixel_bytes, tiling.height)
     tiling = tiling.for_pixels(m)
     operands = tiled_operands(node, weights[:, None], tiling, m, lo, hi)
     staged = x.dtype is not DType.F32
     operands.context |= NAMES | {
         "pad": "  ",
-        "in": "staged" if staged else "x",
+        "tile_in": "staged" if staged else "x",
+        "tile_out": "y",
+        "rowed": False,
         "uneven": pixel != k,
         "segmented": False,
         "segment": "",
@@ -197,30 +215,35 @@ def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: flo
     rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
     lowering = operands.lowering(rows)
     if staged:
-        items = m * pixel + widened_items(operands, tiling, m)
+        items = m * pixel + widened_items(operands, tiling)
         lowering.scratch_bytes = items * tiling.form.item_bytes
         lowering.scratch_type = tiling.form.item
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
-def widened_items(operands: Operands, tiling: Tiling, m: int) -> int:
+def widened_items(operands: Operands, tiling: Tiling) -> int:
     """Items of a panel's weights where tiles read them widened."""
-    return tiling.vectors * LANES * operands.sizes["products"] if tiling.widens(m) else 0
+    widened = operands.context["widened"]
+    return tiling.vectors * LANES * operands.sizes["products"] if widened else 0
 
 
 def pixel_chunk(pixels: int, pixel_bytes: int, height: int) -> int:
-    """Pixels that a matrix product takes at a time: a divisor of all, staged in the nearest cache
-    where that wastes no tiles.
+    """Pixels that a matrix product takes at a time: a divisor of all that wastes no tiles.
+
+    All that they touch should stay in the nearest cache while panels of weights pass by; and there
+    should be enough of them for what is done once a panel.
 
     Args:
         pixels: in all.
-        pixel_bytes: of a staged pixel.
+        pixel_bytes: of a pixel's inputs, as they are and staged, and its outputs.
         height: pixels of a tile.
     """
 
     def cost(chunk: int) -> float:
         waste = -(-chunk // height) * height / chunk
-        return waste * (1 + 0.05 * max(0.0, math.log2(chunk * pixel_bytes / CHUNK_BYTES)))
+        too_large = max(0.0, math.log2(chunk * pixel_bytes / CHUNK_BYTES))
+        too_few = max(0.0, math.log2(LEAST_PIXELS / chunk))
+        return waste * (1 + 0.05 * too_large + 0.05 * too_few)
 
     small = [d for d in range(1, math.isqrt(pixels) + 1) if pixels % d == 0]
     return min({*small, *(pixels // d for d in small)}, key=lambda d: (cost(d), -d))

@@ -164,12 +164,11 @@ def _blocks(c: int) -> list[dict[str, Any]]:
     whole, rest = divmod(c, LANES)
     blocks: list[dict[str, Any]] = []
     if whole:
-        many = whole > 1
-        blocks.append({"first": 0, "last": WHOLE_VECTORS, "many": many, "whole": True, "lanes": []})
+        blocks.append({"first": 0, "last": WHOLE_VECTORS, "whole": True, "lanes": []})
     if rest:
         lanes = [{"index": i, "at": offset(i)} for i in range(rest)]
         first = WHOLE_VECTORS if whole else 0
-        blocks.append({"first": first, "many": False, "whole": False, "lanes": lanes})
+        blocks.append({"first": first, "last": "channels", "whole": False, "lanes": lanes})
     return blocks
 
 
@@ -184,10 +183,10 @@ def _tiles(
     if whole:
         last = tiled if rest else "pixels"
         tile = _tile(tiling, groups, height, odd=odd, staged=staged)
-        tiles.append(tile | {"first": 0, "last": last, "many": whole > 1})
+        tiles.append(tile | {"first": 0, "last": last})
     if rest:
         tile = _tile(tiling, groups, rest, odd=odd, staged=staged)
-        tiles.append(tile | {"first": tiled if whole else 0, "many": False})
+        tiles.append(tile | {"first": tiled if whole else 0, "last": "pixels"})
     return tiles
 
 

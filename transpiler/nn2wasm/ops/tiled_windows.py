@@ -10,8 +10,8 @@ from dataclasses import replace
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import Operands
-from nn2wasm.ops.spatial import Geometry, image_context, image_window
-from nn2wasm.ops.tiled import NAMES, tiled_operands, widened_items
+from nn2wasm.ops.spatial import Geometry, Pair, image_context, image_window, spatial_size
+from nn2wasm.ops.tiled import CHUNK_BYTES, LEAST_PIXELS, NAMES, tiled_operands, widened_items
 from nn2wasm.ops.tiles import LANES, Tiling, vectors_of
 
 
@@ -32,16 +32,25 @@ def tiled_rows(
     assert kernel.tiling is not None
     (kh, kw), c, ow, oc = geometry.kernel, x.shape[-1], y.shape[-2], y.shape[-1]
     tiling = kernel.tiling.for_pixels(ow)
+    left, inside, right = column_padding(geometry, x.shape[-2], ow)
+    row = (left + inside + right) * c
+    oh = spatial_size(y.shape, True)[0]
+    call_rows = rows_of_call(geometry, (oh, ow), row * tiling.form.item_bytes)
+    reach = (call_rows - 1) * geometry.stride[0] + kh
     apart = kw > 1 and (groups > 1 or geometry.dilation[1] > 1)
     taps = kw if apart else 1
     packed = weights.transpose(0, 2, 3, 1).reshape(oc, kh * taps, -1)
-    operands = tiled_operands(node, packed, tiling, ow, lo, hi, groups)
-    left, inside, right = column_padding(geometry, x.shape[-2], ow)
-    row = (left + inside + right) * c
-    grouped = groups > 1
+    operands = tiled_operands(node, packed, tiling, ow, lo, hi, groups=groups, call_rows=call_rows)
+    grouped, rowed = groups > 1, call_rows > 1
     operands.context |= NAMES | {
         "pad": "    " if grouped else "  ",
-        "in": "staged",
+        "rowed": rowed,
+        "row_limit": "count" if oh % call_rows else "call_rows",
+        "count_parameter": "int count, " if oh % call_rows else "",
+        "out_text": f"{call_rows} rows from oy on" if rowed else "row oy",
+        "rows_text": f"{reach} input rows under the window{'s' * rowed}",
+        "in": "xg" if grouped else "staged",
+        "out": "yg" if grouped else "y",
         "segmented": kh > 1 or apart,
         "tapped": apart,
         "segment": (" + ky * row" if kh > 1 or apart else "") + (" + kx * tap" if apart else ""),
@@ -52,10 +61,15 @@ def tiled_rows(
         "behind_left": " + left" if left else "",
     }
     if grouped:
-        operands.context |= {"in": "xg", "weights": "wg", "biases": "bg", "scales": "sg"}
-        operands.context["out"] = "yg"
+        operands.context |= {"weights": "wg", "biases": "bg", "scales": "sg"}
+    operands.context["tile_in"] = "xr" if rowed else operands.context["in"]
+    operands.context["tile_out"] = "yr" if rowed else operands.context["out"]
     operands.sizes |= {
         "window": kh,
+        "call_rows": call_rows,
+        "staged_rows": reach,
+        "step": geometry.stride[0] * row,
+        "out_row": ow * oc,
         "taps": taps,
         "row": row,
         "tap": geometry.dilation[1] * c,
@@ -68,10 +82,26 @@ def tiled_rows(
         "bias_row": groups * vectors_of(oc // groups) * LANES,
         "stride": oc,
     }
-    items = kh * row + tiling.form.depth  # the last step may read beyond its inputs
+    items = reach * row + tiling.form.depth  # the last step may read beyond its inputs
     operands.sizes["wide_at"] = items
-    items += widened_items(operands, tiling, ow)
-    return windowed(node, operands, geometry, tiling, items)
+    items += widened_items(operands, tiling)
+    return windowed(node, operands, geometry, tiling, items, call_rows=call_rows)
+
+
+def rows_of_call(geometry: Geometry, size: Pair, row_bytes: int) -> int:
+    """Output rows of a call: enough pixels for each panel of weights, in the nearest cache.
+
+    Args:
+        geometry: of the window.
+        size: rows and columns of the output.
+        row_bytes: of a staged input row.
+    """
+    rows, columns = size
+    if geometry.dilation[0] > 1:
+        return 1
+    wanted = min(rows, -(-LEAST_PIXELS // columns))
+    room = CHUNK_BYTES // row_bytes - geometry.kernel[0]
+    return max(1, min(wanted, room // geometry.stride[0] + 1))
 
 
 def windowed(

@@ -112,7 +112,7 @@ class Tiling:
         return replace(self, heights=(1,) * self.line_vectors) if m == 1 else self
 
     def widens(self, m: int) -> bool:
-        """Whether tiles read weights that are widened once a panel."""
+        """Whether tiles read weights that are widened once a panel, for so many pixels."""
         return bool(self.form.widened_load) and m // self.height >= LEAST_WIDENED_TILES
 
     def widths(self, n: int) -> list[int]:
@@ -150,7 +150,7 @@ def fill_lanes(values: Array) -> Array:
     return np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)])
 
 
-def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int) -> dict[str, Any]:
+def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int, widened: bool) -> dict[str, Any]:
     """What templates/kernels/linear/tiles.c.j2 needs beside the names of pointers and sizes.
 
     Args:
@@ -158,6 +158,7 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int) -> dict[str, An
         m: pixels.
         n: outputs.
         steps: of a segment.
+        widened: weights are read widened.
     """
     form, widths = tiling.form, tiling.widths(n)
     begin = _whole_panels(widths, n) * widths[0] * LANES
@@ -165,16 +166,16 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int) -> dict[str, An
     if begin:
         panel = _panel(tiling, m, widths[0], widths[0] * LANES)
         last = "rest" if begin < n else "outputs"
-        panels.append(panel | {"first": 0, "last": last, "many": begin > widths[0] * LANES})
+        panels.append(panel | {"first": 0, "last": last})
     if begin < n:
         panel = _panel(tiling, m, widths[-1], n - begin)
-        panels.append(panel | {"first": "rest" if begin else 0, "many": False})
+        panels.append(panel | {"first": "rest" if begin else 0, "last": "outputs"})
     return {
         "panels": panels,
         "parts": _parts(tiling, steps),
         "dot": form.name,
-        "widened": tiling.widens(m),
-        "weight_load": form.widened_load if tiling.widens(m) else f"{form.name}_load",
+        "widened": widened,
+        "weight_load": form.widened_load if widened else f"{form.name}_load",
         "item": form.item,
         "weight_type": form.weight,
         "depth": form.depth,
@@ -234,10 +235,10 @@ def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
     tiled = f"pixels / {height} * {height}"
     if whole:
         tile = _tile(tiling.form, height, width, stored)
-        tiles.append(tile | {"first": 0, "last": tiled if rest else "pixels", "many": whole > 1})
+        tiles.append(tile | {"first": 0, "last": tiled if rest else "pixels"})
     if rest:
         tile = _tile(tiling.form, rest, width, stored)
-        tiles.append(tile | {"first": tiled if whole else 0, "many": False})
+        tiles.append(tile | {"first": tiled if whole else 0, "last": "pixels"})
     step_weights = width * LANES * tiling.form.depth
     return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
 
