@@ -5,7 +5,8 @@ No kernel tests bounds.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
@@ -24,68 +25,123 @@ def tiled_rows(
     lo: float,
     hi: float,
 ) -> Lowering:
-    """Convolution with [oc][ic / groups][kh][kw] weights, an output row at a time.
+    """Convolution with [oc][ic / groups][kh][kw] weights, some output rows at a time.
 
     The taps of a window's row are one segment where they lie side by side, else one each.
     """
-    x, y = node.input(0), node.output
+    y = node.output
     assert kernel.tiling is not None
-    (kh, kw), c, ow, oc = geometry.kernel, x.shape[-1], y.shape[-2], y.shape[-1]
+    (kh, kw), ow, oc = geometry.kernel, y.shape[-2], y.shape[-1]
     tiling = kernel.tiling.for_pixels(ow)
-    left, inside, right = column_padding(geometry, x.shape[-2], ow)
-    row = (left + inside + right) * c
-    oh = spatial_size(y.shape, True)[0]
-    call_rows = rows_of_call(geometry, (oh, ow), row * tiling.form.item_bytes)
-    reach = (call_rows - 1) * geometry.stride[0] + kh
+    staged = _StagedRows.of(node, geometry, tiling)
     apart = kw > 1 and (groups > 1 or geometry.dilation[1] > 1)
     taps = kw if apart else 1
     packed = weights.transpose(0, 2, 3, 1).reshape(oc, kh * taps, -1)
-    operands = tiled_operands(node, packed, tiling, ow, lo, hi, groups=groups, call_rows=call_rows)
-    grouped, rowed = groups > 1, call_rows > 1
-    operands.context |= NAMES | {
-        "pad": "    " if grouped else "  ",
-        "rowed": rowed,
-        "row_limit": "count" if oh % call_rows else "call_rows",
-        "count_parameter": "int count, " if oh % call_rows else "",
-        "out_text": f"{call_rows} rows from oy on" if rowed else "row oy",
-        "rows_text": f"{reach} input rows under the window{'s' * rowed}",
-        "in": "xg" if grouped else "staged",
-        "out": "yg" if grouped else "y",
+    operands = tiled_operands(
+        node, packed, tiling, ow, lo, hi, groups=groups, call_rows=staged.call_rows
+    )
+    operands.context |= NAMES | staged.context(grouped=groups > 1)
+    operands.context |= {
         "segmented": kh > 1 or apart,
         "tapped": apart,
         "segment": (" + ky * row" if kh > 1 or apart else "") + (" + kx * tap" if apart else ""),
-        "grouped": grouped,
-        "group_text": f"{groups} groups" if grouped else "one group",
-        "padded_left": left > 0,
-        "padded_right": right > 0,
-        "behind_left": " + left" if left else "",
+        "group_text": f"{groups} groups" if groups > 1 else "one group",
     }
-    if grouped:
-        operands.context |= {"weights": "wg", "biases": "bg", "scales": "sg"}
-    operands.context["tile_in"] = "xr" if rowed else operands.context["in"]
-    operands.context["tile_out"] = "yr" if rowed else operands.context["out"]
-    operands.sizes |= {
+    items = staged.reach * staged.row + tiling.form.depth  # the last step may read beyond
+    operands.sizes |= staged.sizes | {
         "window": kh,
-        "call_rows": call_rows,
-        "staged_rows": reach,
-        "step": geometry.stride[0] * row,
-        "out_row": ow * oc,
         "taps": taps,
-        "row": row,
-        "tap": geometry.dilation[1] * c,
-        "left": left * c,
-        "inside": inside * c,
-        "right": right * c,
-        "pixel": geometry.stride[1] * c,
+        "tap": geometry.dilation[1] * staged.c,
         "groups": groups,
-        "inputs": c // groups,
+        "inputs": staged.c // groups,
         "bias_row": groups * vectors_of(oc // groups) * LANES,
-        "stride": oc,
+        "wide_at": items,
     }
-    items = reach * row + tiling.form.depth  # the last step may read beyond its inputs
-    operands.sizes["wide_at"] = items
     items += widened_items(operands, tiling)
-    return windowed(node, operands, geometry, tiling, items, call_rows=call_rows)
+    return windowed(node, operands, geometry, tiling, items, call_rows=staged.call_rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StagedRows:
+    """The input rows under the windows of a call, with their padding.
+
+    Attributes:
+        geometry: of the window.
+        c: channels of the input.
+        out: rows, columns and channels of the output.
+        columns: to the left of the image, of the image, to its right.
+        call_rows: output rows of a call.
+    """
+
+    geometry: Geometry
+    c: int
+    out: tuple[int, int, int]
+    columns: tuple[int, int, int]
+    call_rows: int
+
+    @classmethod
+    def of(cls, node: Node, geometry: Geometry, tiling: Tiling) -> _StagedRows:
+        """Those of a convolution."""
+        x, y = node.input(0), node.output
+        c, size = x.shape[-1], spatial_size(y.shape, True)
+        columns = column_padding(geometry, x.shape[-2], size[1])
+        row_bytes = sum(columns) * c * tiling.form.item_bytes
+        return cls(
+            geometry=geometry,
+            c=c,
+            out=(*size, y.shape[-1]),
+            columns=columns,
+            call_rows=rows_of_call(geometry, size, row_bytes),
+        )
+
+    @property
+    def reach(self) -> int:
+        """Input rows."""
+        return (self.call_rows - 1) * self.geometry.stride[0] + self.geometry.kernel[0]
+
+    @property
+    def row(self) -> int:
+        """Items of a row."""
+        return sum(self.columns) * self.c
+
+    def context(self, *, grouped: bool) -> dict[str, Any]:
+        """What templates of convolutions need of rows; with groups, names of a group's pointers."""
+        rowed, partial = self.call_rows > 1, self.out[0] % self.call_rows > 0
+        source, target = ("xg", "yg") if grouped else ("staged", "y")
+        names = {"weights": "wg", "biases": "bg", "scales": "sg"} if grouped else {}
+        return names | {
+            "pad": "    " if grouped else "  ",
+            "grouped": grouped,
+            "rowed": rowed,
+            "row_limit": "count" if partial else "call_rows",
+            "count_parameter": "int count, " if partial else "",
+            "out_text": f"{self.call_rows} rows from oy on" if rowed else "row oy",
+            "rows_text": f"{self.reach} input rows under the window{'s' * rowed}",
+            "in": source,
+            "out": target,
+            "tile_in": "xr" if rowed else source,
+            "tile_out": "yr" if rowed else target,
+            "padded_left": self.columns[0] > 0,
+            "padded_right": self.columns[2] > 0,
+            "behind_left": " + left" if self.columns[0] else "",
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Numbers that these templates name."""
+        left, inside, right = (count * self.c for count in self.columns)
+        return {
+            "call_rows": self.call_rows,
+            "staged_rows": self.reach,
+            "step": self.geometry.stride[0] * self.row,
+            "out_row": self.out[1] * self.out[2],
+            "row": self.row,
+            "left": left,
+            "inside": inside,
+            "right": right,
+            "pixel": self.geometry.stride[1] * self.c,
+            "stride": self.out[2],
+        }
 
 
 def rows_of_call(geometry: Geometry, size: Pair, row_bytes: int) -> int:
