@@ -65,8 +65,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("example", CASES, ids=str)
-def test_float(example: Case) -> None:
-    compare(example, CASES)
+def test_float(example: Case, target: str) -> None:
+    compare(example, CASES, target)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8])

@@ -114,8 +114,8 @@ CASES = ARITHMETIC + CHOICE + COMPARISONS + LOGIC + VARIADIC + OTHER + VERSIONS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 S8, U8 = np.int8, np.uint8
@@ -178,9 +178,9 @@ BENCH = bench_between_quantizers()
 
 
 @pytest.mark.parametrize("name", BENCH.names)
-def test_between_quantizers(name: str) -> None:
+def test_between_quantizers(name: str, target: str) -> None:
     """The definition is exact: dequantize, compute in float32, quantize."""
-    answer = BENCH.answers()[name]
+    answer = BENCH.answers(target)[name]
     assert answer.expected is not None
     assert not (complaint := EXACT(answer.result, answer.expected)), complaint
     assert not (complaint := ONE_STEP(answer.result, answer.reference)), complaint

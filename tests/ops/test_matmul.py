@@ -32,5 +32,5 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_computed_matrices(case: Case) -> None:
-    compare(case, CASES)
+def test_computed_matrices(case: Case, target: str) -> None:
+    compare(case, CASES, target)

@@ -118,8 +118,8 @@ CASES = TRANSPOSES + SLICES + SPLITS + JOINS + PADS + GATHERS + BLOCKS
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_elements_move(case: Case) -> None:
-    compare(case, CASES)
+def test_elements_move(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 def test_refused() -> None:

@@ -96,8 +96,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 def test_refused() -> None:

@@ -89,8 +89,8 @@ CASES = MAX + AVERAGE
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 def quant(dtype: Any, scale: float = 0.05) -> Quant:
@@ -128,8 +128,8 @@ BENCH = bench_between_quantizers()
 
 
 @pytest.mark.parametrize("name", BENCH.names)
-def test_between_quantizers(name: str) -> None:
-    answer = BENCH.answers()[name]
+def test_between_quantizers(name: str, target: str) -> None:
+    answer = BENCH.answers(target)[name]
     near = EXACT if "max" in name else ONE_STEP
     assert not (complaint := near(answer.result, answer.reference)), complaint
 
@@ -170,9 +170,9 @@ QLINEAR = bench_of_qlinear()
 
 
 @pytest.mark.parametrize("name", QLINEAR.names)
-def test_qlinear(name: str) -> None:
+def test_qlinear(name: str, target: str) -> None:
     """The global average is onnxruntime's to the byte; in the other it averages floats."""
-    answer = QLINEAR.answers()[name]
+    answer = QLINEAR.answers(target)[name]
     near = EXACT if name.startswith("global") else ONE_STEP
     assert not (complaint := near(answer.result, answer.reference)), complaint
 

@@ -99,8 +99,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_numbers_and_integers(case: Case) -> None:
-    compare(case, CASES)
+def test_numbers_and_integers(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])

@@ -78,8 +78,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("example", CASES, ids=str)
-def test_float_and_integer(example: Case) -> None:
-    compare(example, CASES)
+def test_float_and_integer(example: Case, target: str) -> None:
+    compare(example, CASES, target)
 
 
 TIES = np.float32([[1, 3, 3, 0], [0, 0, 0, 0], [5, 1, 5, 5]])

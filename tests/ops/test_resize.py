@@ -142,8 +142,8 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_resize(case: Case) -> None:
-    compare(case, CASES)
+def test_resize(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])

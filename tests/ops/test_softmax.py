@@ -44,8 +44,8 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, CASES)
+def test_float(case: Case, target: str) -> None:
+    compare(case, CASES, target)
 
 
 def qlinear(dtype: type, length: int, index: int) -> Case:
@@ -78,8 +78,8 @@ QLINEAR = [
 
 
 @pytest.mark.parametrize("case", QLINEAR, ids=str)
-def test_qlinear_is_onnxruntime_byte_for_byte(case: Case) -> None:
-    compare(case, QLINEAR)
+def test_qlinear_is_onnxruntime_byte_for_byte(case: Case, target: str) -> None:
+    compare(case, QLINEAR, target)
 
 
 def quantized(shape: tuple[int, ...], attributes: dict[str, int], opset: int) -> Case:

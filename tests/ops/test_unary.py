@@ -84,8 +84,8 @@ ALL = CASES + CLIPS
 
 
 @pytest.mark.parametrize("case", ALL, ids=str)
-def test_float(case: Case) -> None:
-    compare(case, ALL)
+def test_float(case: Case, target: str) -> None:
+    compare(case, ALL, target)
 
 
 TABLES = [

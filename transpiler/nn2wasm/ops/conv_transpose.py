@@ -22,6 +22,8 @@ from nn2wasm.ops.linear import Linear, bias_of, bias_values, linear_s8, store_co
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.softmax import shape_text
 from nn2wasm.ops.spatial import Geometry, Pair, image_shape, read_geometry, spatial_size
+from nn2wasm.ops.conv_transpose_simd import bytes_fit, channels_fit, vector_operands
+from nn2wasm.ops.vectors import simd_kernel
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class ConvTranspose(Linear):
 
     onnx_types = ("ConvTranspose",)
     kernels = (
+        simd_kernel("nn_conv_transpose_s8_1x32", "conv_transpose/s8", "s8", bytes_fit),
+        simd_kernel("nn_conv_transpose_f32_1x32", "conv_transpose/f32", "f32", channels_fit),
         Kernel(
             symbol="nn_conv_transpose_s8__scalar",
             template="conv_transpose/s8__scalar.c.j2",
@@ -131,6 +135,10 @@ class ConvTranspose(Linear):
             "has_main": group_oc >= 4, "has_tail": group_oc % 4 > 0,
             "shape": shape_text(x.shape), "out_shape": shape_text(y.shape),
         }  # fmt: skip
+        if kernel.needs:
+            source = _with_channel_quant(node, oc) if quantized else node
+            operands = vector_operands(source, packed, self.lo, self.hi)
+            return Lowering(context=context | operands.context, constants=operands.constants)
         if quantized:
             linear = linear_s8(
                 _with_channel_quant(node, oc), packed.transpose(1, 0, 2).reshape(oc, -1),

@@ -3,7 +3,7 @@
 float32 and whole numbers at run time. On 8-bit integers the real function is evaluated between
 dequantized operands and quantized again, in an integer form where trying all 65,536 pairs of
 operands proves it equal (`quant.binary_forms`), else in the float form that defines it. ONNX Add,
-Sub, Mul, Div, Min, Max, Pow, PRelu, Mod, Sum, Mean, the comparisons and logic, Where; com.microsoft
+Sub, Mul, Div, Min, Max, Pow, PRelu, Mod, Sum, Mean, the comparisons and logic; com.microsoft
 QLinearAdd, QLinearMul.
 """
 
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor, TensorType
+from nn2wasm.ops.binary_simd import EXPRESSIONS, float_lowering, integer_lowering
 from nn2wasm.ops.broadcast import (
     broadcast_strides,
     contiguous_strides,
@@ -31,6 +32,7 @@ from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.ops.spatial import offset_text
+from nn2wasm.ops.vectors import pairs_fit, simd_kernel
 from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.quant.binary_forms import IntegerForm, find_integer_form, fused_ratios
 
@@ -94,6 +96,14 @@ def _integer_form(node: Node) -> str:
     return "" if _form(node) is not None else "no integer form equals it on all 65,536 pairs"
 
 
+def _vector_form(node: Node) -> str:
+    """Why the float form does not run in vectors."""
+    op: Binary = node.op  # type: ignore[assignment]
+    if op.function not in EXPRESSIONS or (op.fused and op.function != "Mul"):
+        return f"{op.function} is not computed in vectors"
+    return pairs_fit(node)
+
+
 @dataclass(frozen=True)
 class Binary(KernelOp):
     """Inputs a, b; `unsigned`: the model's integers are u8 (it decides onnxruntime's rounding).
@@ -109,12 +119,19 @@ class Binary(KernelOp):
     clamps = True
     quantizable = True
     kernels = (
+        simd_kernel(
+            "nn_binary_s8_int_16",
+            "binary/s8_int",
+            "s8",
+            lambda node: _integer_form(node) or pairs_fit(node),
+        ),
         Kernel(
             symbol="nn_binary_s8_int__scalar",
             template="binary/s8_int__scalar.c.j2",
             dtype="s8",
             fits=_integer_form,
         ),
+        simd_kernel("nn_binary_s8_16", "binary/s8", "s8", _vector_form),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_binary__scalar", template="binary/any__scalar.c.j2", dtype="any"),
     )
@@ -170,12 +187,30 @@ class Binary(KernelOp):
         return "s8" if node.output.quant is not None else "any"
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        lowering = self._vectors(node, kernel) if kernel.needs else self._scalar(node, kernel)
+        lowering.context["function"] = self.function
+        y = node.output
+        for index, tensor in enumerate((node.input(0), node.input(1))):
+            if tensor.shape == y.shape:
+                lead = stream_lead(y.element_count, tensor.dtype.bytes, y.dtype.bytes)
+                lowering.lead[index] = lead
+        return lowering
+
+    def _vectors(self, node: Node, kernel: Kernel) -> Lowering:
+        if "int" not in kernel.symbol:
+            return float_lowering(
+                node, self.function, self.lo, self.hi, fused=self.fused, unsigned=self.unsigned
+            )
+        form = _form(node)
+        assert form is not None
+        return integer_lowering(node, form, self.lo, self.hi)
+
+    def _scalar(self, node: Node, kernel: Kernel) -> Lowering:
         a, b, y = node.input(0), node.input(1), node.output
         strides = [broadcast_strides(t.shape, y.shape) for t in (a, b)]
         loops = merge_loops(y.shape, [*strides, contiguous_strides(y.shape)])
         function = FUNCTIONS[self.function]
         context: dict[str, Any] = {
-            "function": self.function,
             **loop_context(loops),
             "a_index": index_expression(loops, 0),
             "b_index": index_expression(loops, 1),
@@ -191,12 +226,7 @@ class Binary(KernelOp):
                 "y_type": y.dtype.c_name,
                 "expression": f"{store['store_open']}{expression}{store['store_close']}",
             }
-        lead = {
-            index: stream_lead(y.element_count, t.dtype.bytes, y.dtype.bytes)
-            for index, t in enumerate((a, b))
-            if t.shape == y.shape
-        }
-        return Lowering(context=context, arguments=(0, 1), lead=lead)
+        return Lowering(context=context, arguments=(0, 1))
 
     def _s8_context(self, node: Node, *, integer: bool) -> dict[str, Any]:
         a, b, y = node.input(0).quant, node.input(1).quant, node.output.quant
@@ -321,75 +351,3 @@ def _import_qlinear(node: OnnxNode) -> None:
     function = "Add" if node.op_type == "QLinearAdd" else "Mul"
     op = Binary(function, fused=True, unsigned=a.dtype is DType.U8)
     node.emit(op, [a, b], quant=read_quant(node, 6, 7))
-
-
-@dataclass(frozen=True)
-class Select(KernelOp):
-    """Where: y[i] = condition[i] ? a[i] : b[i]."""
-
-    onnx_types = ("Where",)
-    kernels = (
-        Kernel(symbol="nn_select__scalar", template="binary/select__scalar.c.j2", dtype="bool"),
-    )
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        condition, a, b = node.input(0), node.input(1), node.input(2)
-        if condition.dtype is not DType.BOOL or a.dtype is not b.dtype:
-            raise node.invalid("a condition that is not bool, or operands that differ in type")
-        broadcast_shape(node, condition, a, b)
-        node.emit(cls(), [condition, a, b])
-
-    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
-        condition, a, b = inputs
-        assert condition is not None
-        assert a is not None
-        assert b is not None
-        return [TensorType(a.dtype, np.broadcast_shapes(condition.shape, a.shape, b.shape))]
-
-    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
-        condition, a, b = inputs
-        assert a is not None
-        return [np.where(np.asarray(condition), a, np.asarray(b))]
-
-    def lower(self, node: Node, kernel: Kernel) -> Lowering:
-        y = node.output
-        operands = [node.input(i) for i in range(3)]
-        strides = [broadcast_strides(t.shape, y.shape) for t in operands]
-        loops = merge_loops(y.shape, [*strides, contiguous_strides(y.shape)])
-        names = ("c", "a", "b", "y")
-        context = {
-            **loop_context(loops),
-            "type": y.dtype.c_name,
-        } | {f"{name}_index": index_expression(loops, i) for i, name in enumerate(names)}
-        return Lowering(context=context, arguments=(0, 1, 2))
-
-
-@dataclass(frozen=True)
-class Not(KernelOp):
-    """Logical negation."""
-
-    onnx_types = ("Not",)
-    elementwise = True
-    kernels = (Kernel(symbol="nn_not__scalar", template="unary/not__scalar.c.j2", dtype="bool"),)
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        if node.input(0).dtype is not DType.BOOL:
-            raise node.invalid("its operand is not bool")
-        node.emit(cls(), [node.input(0)])
-
-    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
-        x = inputs[0]
-        assert x is not None
-        return [TensorType(DType.BOOL, x.shape)]
-
-    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
-        return [np.logical_not(np.asarray(inputs[0]))]
-
-    def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
-        return self
-
-    def lower(self, node: Node, kernel: Kernel) -> Lowering:
-        count = node.output.element_count
-        return Lowering(context={"count": count}, lead={0: stream_lead(count, 1, 1)})

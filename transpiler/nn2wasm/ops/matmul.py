@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,15 @@ from nn2wasm.ops.broadcast import (
 )
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.tiles import offset
+from nn2wasm.ops.vectors import FLOATS, simd_kernel
+
+TILE_ROWS, TILE_VECTORS = 4, 2
+
+
+def _columns_fit(node: Node) -> str:
+    b = node.input(1).shape
+    return "" if len(b) > 1 and b[-1] >= FLOATS else "it has fewer than 4 columns"
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,7 @@ class MatMul(KernelOp):
     """Inputs a, b (f32); emitted by `ops.gemm` where the matrix is not constant."""
 
     kernels = (
+        simd_kernel("nn_matmul_f32_4x8", "matmul/f32", "f32", _columns_fit),
         Kernel(symbol="nn_matmul_f32__scalar", template="matmul/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -59,7 +70,24 @@ class MatMul(KernelOp):
             "b_index": index_expression(loops, 1),
             "y_index": index_expression(loops, 2),
         }  # fmt: skip
-        return Lowering(context=context, arguments=(0, 1))
+        if not kernel.needs:
+            return Lowering(context=context, arguments=(0, 1))
+        sizes = {"rows": m, "depth": k, "columns": n}
+        return Lowering(context=context | _tile(m, n), sizes=sizes, arguments=(0, 1))
+
+
+def _tile(m: int, n: int) -> dict[str, Any]:
+    """Rows and vectors of columns at a time."""
+    height, vectors = min(m, TILE_ROWS), min(n // FLOATS, TILE_VECTORS)
+    return {
+        "height": height,
+        "width": vectors * FLOATS,
+        "tile_rows": [
+            {"index": i, "a_at": offset(i, "depth"), "y_at": offset(i, "columns")}
+            for i in range(height)
+        ],
+        "vectors": [{"index": i, "at": offset(i * FLOATS)} for i in range(vectors)],
+    }
 
 
 def _result_shape(a: Shape, b: Shape) -> Shape:

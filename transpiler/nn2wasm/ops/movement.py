@@ -24,8 +24,30 @@ from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import ImportOp, KernelOp
 from nn2wasm.ops.shape import Reshape
+from nn2wasm.ops.transpose_simd import (
+    blocks_fit,
+    blocks_lowering,
+    few_channels,
+    interleave_lowering,
+)
+from nn2wasm.ops.vectors import BYTES, simd_kernel
 
-COPY = (Kernel(symbol="nn_copy__scalar", template="movement/copy__scalar.c.j2", dtype="any"),)
+LONGEST_INLINE = 512
+"""Bytes of a run up to which vectors copy it sooner than an engine begins a memcpy."""
+
+
+def _short_runs(node: Node) -> str:
+    op: Movement = node.op  # type: ignore[assignment]
+    copies = op.lower(node, COPY[-1]).context["copies"]
+    if any(copy["is_short"] for copy in copies):
+        return ""
+    return f"no run of it has {BYTES} to {LONGEST_INLINE} bytes"
+
+
+COPY: tuple[Kernel, ...] = (
+    simd_kernel("nn_copy", "movement/copy", "any", _short_runs),
+    Kernel(symbol="nn_copy__scalar", template="movement/copy__scalar.c.j2", dtype="any"),
+)
 
 
 class Movement(KernelOp):
@@ -64,6 +86,8 @@ def copy_context(
 
 def copy_lowering(node: Node, copies: Sequence[dict[str, Any]], **extra: Any) -> Lowering:
     arguments = tuple(range(len(node.present_inputs)))
+    for copy in copies:
+        copy["is_short"] = BYTES <= copy["run"] * node.output.dtype.bytes <= LONGEST_INLINE
     context = {
         "type": node.output.dtype.c_name,
         "parameters": "".join(f"const {node.output.dtype.c_name} *x{i}, " for i in arguments),
@@ -80,6 +104,11 @@ class Transpose(Movement):
     """Axis i of the output is axis perm[i] of the input."""
 
     onnx_types = ("Transpose",)
+    kernels = (
+        simd_kernel("nn_interleave_16", "movement/interleave", "any", few_channels),
+        simd_kernel("nn_transpose", "movement/transpose", "any", blocks_fit),
+        *COPY,
+    )
 
     perm: tuple[int, ...]
 
@@ -102,6 +131,10 @@ class Transpose(Movement):
         return [np.asarray(inputs[0]).transpose(self.perm)]
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        if kernel.symbol.startswith("nn_interleave"):
+            return interleave_lowering(node)
+        if kernel.symbol.startswith("nn_transpose"):
+            return blocks_lowering(node)
         x, y = node.input(0), node.output
         source = contiguous_strides(x.shape)
         copy = copy_context(

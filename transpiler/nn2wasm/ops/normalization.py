@@ -37,6 +37,7 @@ from nn2wasm.ops.reduce import Reduce
 from nn2wasm.ops.registry import ImportOp, KernelOp
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.ops.softmax import AxisFunction, shape_text
+from nn2wasm.ops.vectors import FLOATS, simd_kernel
 
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
 
@@ -66,6 +67,16 @@ class BatchNormalization(ImportOp):
         node.emit(Binary("Add"), [node.add(Binary("Mul"), [x, factor], suffix="scaled"), rest])
 
 
+def _rows_fit(node: Node) -> str:
+    """Why it is not whole vectors along the last axis, each with the same scale and bias."""
+    op: Normalize = node.op  # type: ignore[assignment]
+    shape = node.input(0).shape
+    last = len(shape) - 1
+    if op.axes != (last,) or shape[last] % FLOATS:
+        return "it is not over a last axis of whole vectors"
+    return "" if op.affine_axes in ((), (last,)) else "its scale differs between rows"
+
+
 @dataclass(frozen=True)
 class Normalize(KernelOp):
     """Inputs x, optional scale and bias, one value for each index of `affine_axes` of x.
@@ -82,6 +93,7 @@ class Normalize(KernelOp):
         "MeanVarianceNormalization", "RMSNormalization",
     )  # fmt: skip
     kernels = (
+        simd_kernel("nn_normalize_f32_4", "normalization/f32", "f32", _rows_fit),
         Kernel(
             symbol="nn_normalize_f32__scalar",
             template="normalization/f32__scalar.c.j2",
@@ -153,7 +165,16 @@ class Normalize(KernelOp):
             "axes": ", ".join(str(axis) for axis in self.axes),
         }
         lead = {0: stream_lead(x.element_count, 4, 4)} if self._runs_in_order(x.shape) else {}
-        return Lowering(context=context, arguments=arguments, lead=lead)
+        lowering = Lowering(context=context, arguments=arguments, lead=lead)
+        if kernel.needs:
+            lowering.sizes = {
+                "rows": math.prod(x.shape[:-1]),
+                "length": x.shape[-1],
+            }
+            context["less_mean"] = " - mean[k]" if self.center else ""
+            context["times_scale"] = " * nn_load4(scale + c)" if 1 in arguments else ""
+            context["plus_bias"] = " + nn_load4(bias + c)" if 2 in arguments else ""
+        return lowering
 
     def _loops(self, shape: Shape) -> tuple[list[Loop], list[Loop]]:
         """Loops over the other axes and over the normalized ones; operands: x, scale and bias."""

@@ -21,6 +21,13 @@ from nn2wasm.ir import DType, Node, Op, QuantParams, Tensor, TensorType
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import float_literal, requantize_context
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.pool_simd import (
+    bytes_context,
+    channel_context,
+    half_fits,
+    lanes_fit,
+    window_fits,
+)
 from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
@@ -33,6 +40,7 @@ from nn2wasm.ops.spatial import (
     read_geometry,
     spatial_size,
 )
+from nn2wasm.ops.vectors import simd_kernel
 
 QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
 
@@ -42,6 +50,8 @@ class MaxPool(KernelOp):
     onnx_types = ("MaxPool", "GlobalMaxPool")
     moves = True
     kernels = (
+        simd_kernel("nn_maxpool_s8_16", "pool/max", "s8", half_fits),
+        simd_kernel("nn_maxpool_f32_4", "pool/max", "f32", half_fits),
         Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_maxpool_f32__scalar", template="pool/max__scalar.c.j2", dtype="f32"),
     )
@@ -74,6 +84,8 @@ class MaxPool(KernelOp):
             "type": node.input(0).dtype.c_name,
             "lowest": float_literal(-math.inf) if is_float else "-128",
         }
+        if kernel.needs:
+            lowering.context |= channel_context(node.input(0))
         return lowering
 
 
@@ -84,6 +96,8 @@ class AveragePool(KernelOp):
     onnx_types = ("AveragePool", "GlobalAveragePool", *QLINEAR)
     quantizable = True
     kernels = (
+        simd_kernel("nn_avgpool_s8_16", "pool/average_s8", "s8", window_fits),
+        simd_kernel("nn_avgpool_f32_4", "pool/average_f32", "f32", lanes_fit),
         Kernel(symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"),
         Kernel(
             symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
@@ -142,8 +156,12 @@ class AveragePool(KernelOp):
                 for n in range(1, taps + 1)
             ]
             context["ratio"] = float_literal(float(ratios[-1]))
+            if kernel.needs:
+                context |= bytes_context(geometry.kernel, x.quant, y.quant)
         lowering = pool_lowering(geometry, node, fill, counts_rows=varying)
         lowering.context |= context
+        if kernel.needs:
+            lowering.context |= channel_context(x)
         if kernel.dtype == "s8" and varying:
             lowering.constants["ratios"] = np.asarray(ratios, np.float32)
             lowering.context["counts_parameter"] += "const float *restrict ratios, "

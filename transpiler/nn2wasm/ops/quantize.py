@@ -22,9 +22,21 @@ from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.ops.spatial import offset_text
+from nn2wasm.ops.vectors import at_least, simd_kernel
 from nn2wasm.quant.arithmetic import dequantize, quantize
 
+LEAST = 32
+"""Elements of a tensor whose last floats are read after bytes were written over its first: with
+fewer, those bytes would reach them."""
 QUANTIZED = (DType.S8, DType.U8, DType.S16, DType.U16, DType.S32)
+
+
+def _bytes_fit(node: Node) -> str:
+    """Why vectors do not serve: another integer type, or a short tensor."""
+    q = next(t for t in (node.input(0), node.output) if t.dtype is not DType.F32)
+    if q.dtype is not DType.S8:
+        return f"its integers are {q.dtype.value}"
+    return at_least(LEAST)(node)
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class Quantize(KernelOp):
     onnx_types = ("QuantizeLinear", "com.microsoft.QuantizeLinear")
     elementwise = True
     kernels = (
+        simd_kernel("nn_quantize_s8_16", "quantize/quantize", "f32", _bytes_fit),
         Kernel(
             symbol="nn_quantize__scalar", template="quantize/quantize__scalar.c.j2", dtype="f32"
         ),
@@ -88,7 +101,22 @@ class Quantize(KernelOp):
             "hi": float_literal(self.dtype.maximum - int(zero_point)),
         }
         lead = stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)
-        return Lowering(context=context, lead={0: lead})
+        lowering = Lowering(context=context, lead={0: lead})
+        if kernel.needs:
+            scale, exact = _factor(self.quant.scale)
+            bounds = (bound - int(zero_point) for bound in (self.dtype.minimum, self.dtype.maximum))
+            lowering.context["scaled"] = "*" if exact else "/"
+            lowering.constants["reals"] = np.asarray([scale, *bounds], np.float32)
+            lowering.sizes = {"count": x.element_count, "zero_point": int(zero_point)}
+        return lowering
+
+
+def _factor(scale: Array) -> tuple[Array, bool]:
+    """The reciprocal where it is exact, else the scale itself; and which of the two."""
+    mantissa, exponent = np.frexp(scale)
+    if mantissa == 0.5 and abs(int(exponent)) < 100:
+        return np.float32(1.0) / scale, True
+    return scale, False
 
 
 @dataclass(frozen=True)
@@ -99,6 +127,7 @@ class Dequantize(KernelOp):
     eager = False
     elementwise = True
     kernels = (
+        simd_kernel("nn_dequantize_s8_16", "quantize/dequantize", "q", _bytes_fit),
         Kernel(
             symbol="nn_dequantize__scalar", template="quantize/dequantize__scalar.c.j2", dtype="q"
         ),
@@ -150,7 +179,14 @@ class Dequantize(KernelOp):
             "centre": offset_text(-int(self.quant.zero_point)),
         }
         lead = stream_lead(q.element_count, q.dtype.bytes, y.dtype.bytes)
-        return Lowering(context=context, lead={0: lead})
+        lowering = Lowering(context=context, lead={0: lead})
+        if kernel.needs:
+            lowering.constants["reals"] = np.asarray([self.quant.scale], np.float32)
+            lowering.sizes = {
+                "count": q.element_count,
+                "zero_point": int(self.quant.zero_point),
+            }
+        return lowering
 
 
 _ONNX_DTYPES = {2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16}

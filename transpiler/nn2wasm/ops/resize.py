@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.broadcast import contiguous_strides
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.movement import LONGEST_INLINE
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import ImportOp, KernelOp
 from nn2wasm.ops.sampling import (
@@ -35,6 +36,11 @@ from nn2wasm.ops.sampling import (
     nearest_indices,
 )
 from nn2wasm.ops.softmax import shape_text
+from nn2wasm.ops.tiles import offset
+from nn2wasm.ops.vectors import BYTES, FLOATS, simd_kernel
+
+BLOCKS = {True: FLOATS, False: 2 * FLOATS}
+"""Elements at a time, by whether they are floats."""
 
 
 class Resize(ImportOp):
@@ -82,12 +88,22 @@ class Resize(ImportOp):
             node.emit(ResizeLinear(every), [x])
 
 
+def _short_runs(node: Node) -> str:
+    """Why what lies behind the resized axes is no run for vectors."""
+    op: ResizeNearest = node.op  # type: ignore[assignment]
+    x = node.input(0)
+    run = op.run(x.shape)[1] * x.dtype.bytes
+    inline = BYTES <= run <= LONGEST_INLINE
+    return "" if inline else f"its runs have {run} bytes"
+
+
 @dataclass(frozen=True)
 class ResizeNearest(KernelOp):
     """`indices`: for each axis, the input index of each output index."""
 
     moves = True
     kernels = (
+        simd_kernel("nn_resize_nearest", "resize/nearest", "any", _short_runs),
         Kernel(
             symbol="nn_resize_nearest__scalar",
             template="resize/nearest__scalar.c.j2",
@@ -111,15 +127,19 @@ class ResizeNearest(KernelOp):
     def kernel_dtype(self, node: Node) -> str:
         return "any"
 
+    def run(self, shape: Shape) -> tuple[list[int], int]:
+        """Axes that change, and how many elements behind them are copied whole."""
+        changed = [
+            axis for axis, index in enumerate(self.indices) if index != tuple(range(shape[axis]))
+        ]
+        return changed, math.prod(shape[(changed[-1] if changed else -1) + 1 :])
+
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         """Loops over the axes up to the last that changes; behind it runs are copied whole."""
         x = node.input(0)
         strides = contiguous_strides(x.shape)
-        changed = [
-            axis for axis, index in enumerate(self.indices) if index != tuple(range(x.shape[axis]))
-        ]
+        changed, run = self.run(x.shape)
         last = changed[-1] if changed else -1
-        run = math.prod(x.shape[last + 1 :])
         loops: list[dict[str, Any]] = []
         constants: dict[str, Array] = {}
         merged = math.prod(x.shape[: changed[0]]) if changed else 1
@@ -152,12 +172,41 @@ class ResizeNearest(KernelOp):
         return Lowering(context=context, constants=constants)
 
 
+def _channels_fit(node: Node) -> str:
+    """Why what lies behind the resized axes does not fill a vector."""
+    op: ResizeLinear = node.op  # type: ignore[assignment]
+    last = max(axis for axis, taps in enumerate(op.taps) if taps is not None)
+    block = BLOCKS[node.input(0).dtype.is_float]
+    few = math.prod(node.output.shape[last + 1 :]) < block
+    return f"it has fewer than {block} channels" if few else ""
+
+
+def _vectors(row: int, c: int, *, quantized: bool) -> dict[str, Any]:
+    """Blocks of elements, and where one begins that must not pass the end."""
+    block = BLOCKS[not quantized]
+
+    def at(count: int) -> str:
+        return "k" if count % block == 0 else f"k < {count - block} ? k : {count - block}"
+
+    halves = ("low", "high") if quantized else ("low",)
+    return {
+        "block": block,
+        "row_at": at(row),
+        "channel_at": at(c),
+        "vectors": [
+            {"index": i, "at": offset(i * FLOATS), "half": half} for i, half in enumerate(halves)
+        ],
+    }
+
+
 @dataclass(frozen=True)
 class ResizeLinear(KernelOp):
     """`taps`: for each axis that changes what its elements mix, None for the others."""
 
     quantizable = True
     kernels = (
+        simd_kernel("nn_resize_linear_s8_8", "resize/linear", "s8", _channels_fit),
+        simd_kernel("nn_resize_linear_f32_4", "resize/linear", "f32", _channels_fit),
         Kernel(
             symbol="nn_resize_linear_s8__scalar",
             template="resize/linear__scalar.c.j2",
@@ -240,6 +289,8 @@ class ResizeLinear(KernelOp):
             context["x_zero_point"] = int(x.quant.zero_point)
             context["ratio"] = float_literal(float(ratio))
             context |= requantize_context(-math.inf, math.inf, y.quant)
+        if kernel.needs:
+            context |= _vectors(w * inner, inner, quantized=quantized)
         return Lowering(
             context=context,
             constants=constants,

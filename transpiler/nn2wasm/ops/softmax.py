@@ -24,6 +24,7 @@ from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import Reshape, reinterpret
+from nn2wasm.ops.vectors import BYTES, FLOATS, simd_kernel
 
 FLOAT_MAX = np.finfo(np.float32).max
 RESERVED_EXPONENT = 5.0  # of e, below the largest float: onnxruntime's choice
@@ -73,6 +74,15 @@ class AxisFunction(KernelOp):
         return {0: stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)}
 
 
+def _vectors_fit(node: Node) -> str:
+    """Why a vector along the axis is not contiguous, or too short."""
+    op: AxisFunction = node.op  # type: ignore[assignment]
+    shape, lanes = node.input(0).shape, BYTES if node.input(0).dtype.is_byte else FLOATS
+    if math.prod(shape[op.axis + 1 :]) > 1:
+        return "its axis is not the last"
+    return "" if shape[op.axis] >= lanes else f"its axis has fewer than {lanes} elements"
+
+
 @dataclass(frozen=True)
 class Softmax(AxisFunction):
     """`whole_levels`: as QLinearSoftmax, which rounds the number of levels 1 / y_scale down."""
@@ -80,7 +90,9 @@ class Softmax(AxisFunction):
     onnx_types = ("Softmax", "com.microsoft.QLinearSoftmax")
     quantizable = True
     kernels = (
+        simd_kernel("nn_softmax_s8_16", "softmax/s8", "s8", _vectors_fit),
         Kernel(symbol="nn_softmax_s8__scalar", template="softmax/s8__scalar.c.j2", dtype="s8"),
+        simd_kernel("nn_softmax_f32_4", "softmax/f32", "f32", _vectors_fit, "simd_math"),
         Kernel(symbol="nn_softmax_f32__scalar", template="softmax/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -127,7 +139,15 @@ class Softmax(AxisFunction):
             constants["table"] = exp_table(np.float32(x_quant.scale), context["n"], levels)
             context["levels"] = float_literal(levels)
             context |= requantize_context(-math.inf, math.inf, y_quant)
-        return Lowering(context=context, constants=constants, lead=self.lead(node))
+        lowering = Lowering(context=context, constants=constants, lead=self.lead(node))
+        if kernel.needs:
+            lanes = BYTES if kernel.dtype == "s8" else FLOATS
+            last = context["n"] - lanes
+            context["at"] = f"(k < {last} ? k : {last})" if last % lanes else "k"
+            context["fours"] = [{"index": i, "at": i * FLOATS} for i in range(BYTES // FLOATS)]
+            if kernel.dtype == "s8":
+                lowering.scratch_bytes, lowering.scratch_type = 4 * context["n"], "float"
+        return lowering
 
 
 @dataclass(frozen=True)

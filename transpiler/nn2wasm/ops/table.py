@@ -15,6 +15,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.vectors import BYTES, at_least, simd_kernel
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,10 @@ class Table(KernelOp):
     """Inputs x (s8), table [256] (s8): the result for −128 first."""
 
     elementwise = True
-    kernels = (Kernel(symbol="nn_table_s8__scalar", template="table/s8__scalar.c.j2", dtype="s8"),)
+    kernels = (
+        simd_kernel("nn_table_s8_16", "table/s8", "s8", at_least(BYTES)),
+        Kernel(symbol="nn_table_s8__scalar", template="table/s8__scalar.c.j2", dtype="s8"),
+    )
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]
@@ -39,9 +43,11 @@ class Table(KernelOp):
         return self
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
-        x = node.input(0)
+        count = node.input(0).element_count
+        whole = count // BYTES * BYTES
         return Lowering(
-            context={"count": x.element_count},
+            context={"count": count, "uneven": count > whole, "lanes": range(BYTES)},
+            sizes={"count": count, "whole": whole} if kernel.needs else {},
             constants={"table": node.input(1).value},
-            lead={0: stream_lead(x.element_count, 1, 1)},
+            lead={0: stream_lead(count, 1, 1)},
         )

@@ -18,6 +18,8 @@ from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.tiles import offset
+from nn2wasm.ops.vectors import FLOATS, at_least, simd_kernel
 
 TANH_GELU = "GeluTanh"
 """Gelu with approximate = "tanh"."""
@@ -112,6 +114,32 @@ FUNCTIONS: dict[str, Function] = {
     "Sign": Function("v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v", np.sign, integers=True),
 }
 
+BLOCK = 16
+"""Elements at a time, four vectors: they share factors."""
+VECTORS: dict[str, str] = {
+    "HardSigmoid": "nn_clamp4(p0 * v + p1, 0.0f, 1.0f)",
+    "HardSwish": "v * nn_clamp4(v * 0.166666667f + 0.5f, 0.0f, 1.0f)",
+    "Sigmoid": "nn_sigmoid4(v)",
+    "Tanh": "nn_tanh4(v)",
+    "Elu": "nn_select4((v128_t)(v >= 0.0f), v, p0 * (nn_exp4(v) - 1.0f))",
+    "Selu": "p1 * nn_select4((v128_t)(v > 0.0f), v, p0 * (nn_exp4(v) - 1.0f))",
+    "Celu": "nn_select4((v128_t)(v >= 0.0f), v, p0 * (nn_exp4(v / p0) - 1.0f))",
+    "Gelu": "0.5f * v * (1.0f + nn_erf4(v * 0.707106781f))",
+    TANH_GELU: "0.5f * v * (1.0f + nn_tanh4(0.797884561f * (v + 0.044715f * v * v * v)))",
+    "Softplus": "nn_softplus4(v)",
+    "Mish": "v * nn_tanh4(nn_softplus4(v))",
+    "Exp": "nn_exp4(v)",
+    "Log": "nn_log4(v)",
+    "Erf": "nn_erf4(v)",
+}
+"""C of four floats at a time, with the same bits; for the others, compilers find it themselves."""
+
+
+def _vector_fits(node: Node) -> str:
+    if node.op.kind not in VECTORS:
+        return "compilers make vectors of it themselves"
+    return at_least(BLOCK)(node)
+
 
 @dataclass(frozen=True)
 class Unary(KernelOp):
@@ -120,6 +148,7 @@ class Unary(KernelOp):
     onnx_types = (*(name for name in FUNCTIONS if name != TANH_GELU), "com.microsoft.Gelu")
     elementwise = True
     kernels = (
+        simd_kernel("nn_unary_f32_16", "unary/f32", "f32", _vector_fits, "simd_math"),
         Kernel(symbol="nn_unary_f32__scalar", template="unary/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -168,7 +197,15 @@ class Unary(KernelOp):
             "expression": FUNCTIONS[self.function].c,
             "params": params,
         }
-        return Lowering(context=context, lead={0: stream_lead(x.element_count, 4, 4)})
+        lead = {0: stream_lead(x.element_count, 4, 4)}
+        if kernel.needs:
+            context["expression"] = VECTORS[self.function]
+            context["uneven"] = x.element_count % BLOCK > 0
+            context["vectors"] = [
+                {"index": i, "at": offset(i * FLOATS)} for i in range(BLOCK // FLOATS)
+            ]
+            return Lowering(context=context, sizes={"count": x.element_count}, lead=lead)
+        return Lowering(context=context, lead=lead)
 
 
 def _is_approximate(node: OnnxNode) -> bool:

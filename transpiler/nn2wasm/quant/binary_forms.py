@@ -9,6 +9,7 @@ with one rounding each and adds the output's zero point before it rounds to an i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +18,7 @@ import numpy as np
 
 from nn2wasm.ir.dtype import DType
 from nn2wasm.ir.tensor import Array, QuantParams
-from nn2wasm.quant.arithmetic import dequantize, quantize
+from nn2wasm.quant.arithmetic import dequantize, quantize, requantize, round_clamped
 
 Pair = tuple[float, int]
 BYTES = np.arange(-128, 128, dtype=np.int64)
@@ -115,3 +116,42 @@ def find_integer_form(
             if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
                 return form
     return None
+
+
+@lru_cache(maxsize=256)
+def find_product_form(a: Pair, b: Pair, y: Pair) -> float | None:
+    """The float32 by which the product of two integers less their zero points is requantized so
+    that it equals the definition on all pairs; None: not found.
+    """
+    truth = defined_table(np.multiply, a, b, y, fused=False, unsigned=False)
+    products = (BYTES[:, None] - a[1]) * (BYTES[None, :] - b[1])
+    for ratio in _around(a[0] * b[0] / y[0]):
+        if np.array_equal(requantize(products, ratio, y[1], -128, 127), truth):
+            return float(ratio)
+    return None
+
+
+@lru_cache(maxsize=256)
+def find_sum_form(
+    function: Callable[[Array, Array], Array], a: Pair, b: Pair, y: Pair
+) -> tuple[float, float] | None:
+    """The float32 factors of two integers less their zero points whose sum or difference, rounded
+    to an integer, equals the definition on all pairs; None: not found.
+    """
+    truth = defined_table(function, a, b, y, fused=False, unsigned=False)
+    first, second = ((BYTES - zero_point).astype(np.float32) for _, zero_point in (a, b))
+    pairs = itertools.product(_around(a[0] / y[0]), _around(b[0] / y[0]))
+    for ratio_a, ratio_b in pairs:
+        real = function((first * ratio_a)[:, None], (second * ratio_b)[None, :])
+        if np.array_equal(round_clamped(real, y[1], -128, 127), truth):
+            return float(ratio_a), float(ratio_b)
+    return None
+
+
+def _around(real: float) -> list[Array]:
+    """The float32 nearest to a number, and its neighbours, the nearest first."""
+    nearest = np.float32(real)
+    return sorted(
+        (np.float32(nearest + step * np.spacing(nearest)) for step in range(-3, 4)),
+        key=lambda value: abs(float(value) - real),
+    )
