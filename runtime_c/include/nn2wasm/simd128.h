@@ -23,7 +23,11 @@
 
 #include <stdint.h>
 #include <string.h>
+#ifdef __wasm__
 #include <wasm_simd128.h>
+#else
+#include "nn2wasm/wasm_simd128_portable.h"
+#endif
 
 static inline v128_t nn_pairs_load(const int8_t *w) {
   return wasm_i16x8_load8x8(w);
