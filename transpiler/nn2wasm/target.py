@@ -102,7 +102,7 @@ TARGETS: tuple[Target, ...] = (
         summary="shared library for the machine that runs nn2wasm",
         kind=ArtifactKind.NATIVE,
         zig_flags=("-O3", "-march=native"),
-        features=frozenset({"simd128"}),
+        features=frozenset({"simd128", "native"}),
         alignment=16,
         channel_multiple=8,
     ),

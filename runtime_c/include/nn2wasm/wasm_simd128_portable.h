@@ -236,6 +236,14 @@ static inline v128_t wasm_i32x4_extend_high_i16x8(v128_t v) {
   return __builtin_convertvector(__builtin_shufflevector(all, all, 4, 5, 6, 7), v128_t);
 }
 
+static inline v128_t wasm_i32x4_extmul_low_i16x8(v128_t a, v128_t b) {
+  return wasm_i32x4_extend_low_i16x8(a) * wasm_i32x4_extend_low_i16x8(b);
+}
+
+static inline v128_t wasm_i32x4_extmul_high_i16x8(v128_t a, v128_t b) {
+  return wasm_i32x4_extend_high_i16x8(a) * wasm_i32x4_extend_high_i16x8(b);
+}
+
 #if defined(__SSE2__)
 static inline v128_t wasm_i16x8_narrow_i32x4(v128_t a, v128_t b) {
   return (v128_t)_mm_packs_epi32((__m128i)a, (__m128i)b);
@@ -287,6 +295,24 @@ static inline v128_t wasm_i32x4_dot_i16x8(v128_t a, v128_t b) {
 }
 #endif
 
+/* Four products of bytes a lane, exact. The second operand is unsigned where the machine has that;
+   __AVX512VL__ comes with instructions for 128 bits. */
+static inline v128_t wasm_i32x4_relaxed_dot_i8x16_i7x16_add(v128_t a, v128_t b, v128_t sum) {
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+  return (v128_t)_mm_dpbusd_epi32((__m128i)sum, (__m128i)b, (__m128i)a);
+#elif defined(__AVXVNNI__)
+  return (v128_t)_mm_dpbusd_avx_epi32((__m128i)sum, (__m128i)b, (__m128i)a);
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+  return (v128_t)vdotq_s32((int32x4_t)sum, (int8x16_t)a, (int8x16_t)b);
+#else
+  const nn_i16x8 even_a = (nn_i16x8)((nn_u16x8)a << 8) >> 8, odd_a = (nn_i16x8)a >> 8;
+  const nn_i16x8 even_b = (nn_i16x8)((nn_u16x8)b << 8) >> 8, odd_b = (nn_i16x8)b >> 8;
+  const v128_t even = wasm_i32x4_dot_i16x8((v128_t)even_a, (v128_t)even_b);
+  const v128_t odd = wasm_i32x4_dot_i16x8((v128_t)odd_a, (v128_t)odd_b);
+  return wasm_i32x4_add(sum, wasm_i32x4_add(even, odd));
+#endif
+}
+
 /* Floats: each result rounded by itself. */
 
 static inline v128_t wasm_f32x4_convert_i32x4(v128_t v) {
@@ -299,6 +325,10 @@ static inline v128_t wasm_f32x4_add(v128_t a, v128_t b) {
 
 static inline v128_t wasm_f32x4_mul(v128_t a, v128_t b) {
   return (v128_t)((nn_f32x4)a * (nn_f32x4)b);
+}
+
+static inline v128_t wasm_f32x4_relaxed_madd(v128_t a, v128_t b, v128_t sum) {
+  return wasm_f32x4_add(wasm_f32x4_mul(a, b), sum);
 }
 
 static inline v128_t wasm_f32x4_abs(v128_t v) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,16 +20,31 @@ WIDE = Tiling(form=FORMS["nn_wide"])
 QUADS = Tiling(form=FORMS["nn_quads"], heights=(8, 6, 4), line_vectors=8)
 SINGLE = Tiling(form=FORMS["nn_single"], line_vectors=8)
 FUSED = Tiling(form=FORMS["nn_fused"], heights=(8, 6, 4), line_vectors=8)
+NATIVE_QUADS = replace(FORMS["nn_quads"], guard="")
+QUADS_X8 = Tiling(form=NATIVE_QUADS, heights=(8, 8, 6, 6), line_vectors=16, lanes=8)
+SINGLE_X16 = Tiling(form=FORMS["nn_single"], heights=(8, 8, 6, 6), line_vectors=16, lanes=16)
 
-SIMD, RELAXED = "nn2wasm/simd128.h", "nn2wasm/relaxed_simd.h"
-INSTRUCTION_SETS: tuple[tuple[str, str, frozenset[str], Tiling], ...] = (
+HEADERS: Mapping[str, tuple[str, ...]] = {
+    "native": ("nn2wasm/simd128.h", "nn2wasm/native_simd.h"),
+    "relaxed": ("nn2wasm/simd128.h", "nn2wasm/relaxed_simd.h"),
+    "simd128_shuffle": ("nn2wasm/simd128.h",),
+    "simd128": ("nn2wasm/simd128.h",),
+}
+InstructionSet = tuple[str, str, frozenset[str], Tiling]
+INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
     # dtype, instruction set, what it needs of the target, tiling
+    ("s8", "native", frozenset({"native"}), QUADS_X8),
     ("s8", "relaxed", frozenset({"relaxed"}), QUADS),
     ("s8", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), PAIRS),
     ("s8", "simd128", frozenset({"simd128"}), PAIRS),
+    ("f32", "native", frozenset({"native"}), SINGLE_X16),
     ("f32", "relaxed", frozenset({"relaxed"}), FUSED),
     ("f32", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), SINGLE),
     ("f32", "simd128", frozenset({"simd128"}), SINGLE),
+)
+DEPTHWISE_SETS: tuple[InstructionSet, ...] = (  # no splats to shuffle, four channels a vector
+    ("s8", "native", frozenset({"native"}), replace(QUADS, form=NATIVE_QUADS)),
+    *(each for each in INSTRUCTION_SETS if each[1] in ("relaxed", "simd128")),
 )
 CHUNK_BYTES = 24576
 """That a kernel touches again and again: they stay in the nearest cache."""
@@ -44,11 +59,9 @@ ROUNDED_BY_SUM = 2**22 - 2
 def simd_kernels(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
     """Rows for all instruction sets of the kind "gemm", "conv" or "depthwise"."""
     rows = []
-    for dtype, isa, needs, tiling in INSTRUCTION_SETS:
-        shuffles = isa.endswith("shuffle")
-        if shuffles and kind == "depthwise":
-            continue  # it loads no splats
-        rows.append(_row(kind, dtype, isa, needs, tiling, fits, shuffles=shuffles))
+    for dtype, isa, needs, tiling in DEPTHWISE_SETS if kind == "depthwise" else INSTRUCTION_SETS:
+        tiling = replace(tiling, shuffles=isa.endswith("shuffle"))
+        rows.append(_row(kind, dtype, isa, needs, tiling, fits))
     if kind != "depthwise":
         needs = frozenset({"simd128"})
         rows.append(_row(kind, "s8", "simd128", needs, WIDE, fits, suffix="w16"))
@@ -64,9 +77,7 @@ def _row(
     fits: Callable[[Node], str],
     *,
     suffix: str = "",
-    shuffles: bool = False,
 ) -> Kernel:
-    tiling = replace(tiling, shuffles=shuffles)
     return Kernel(
         symbol=f"nn_{kind}_{dtype}{suffix}_{tiling.height}x{tiling.vectors * 4}__{isa}",
         template=f"{kind}/{dtype}__simd128.c.j2",
@@ -74,7 +85,7 @@ def _row(
         needs=needs,
         fits=fits if suffix else lambda node: fits(node) or weight_zero_point(node),
         tiling=tiling,
-        headers=(SIMD, RELAXED) if isa == "relaxed" else (SIMD,),
+        headers=HEADERS[isa],
         guard=tiling.form.guard,
     )
 

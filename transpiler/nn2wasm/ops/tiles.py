@@ -88,6 +88,7 @@ class Tiling:
         heights: pixels of a tile that is one vector wide, two, ...: the narrower, the higher, so
             that enough sums are under way. The last is the usual tile.
         line_vectors: the same where there is but one pixel.
+        lanes: of its widest vector; narrower ones hold what is left of a panel.
         shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
             load into all lanes is slow.
     """
@@ -95,6 +96,7 @@ class Tiling:
     form: Form
     heights: tuple[int, ...] = (4, 4)
     line_vectors: int = 4
+    lanes: int = LANES
     shuffles: bool = False
 
     @property
@@ -234,21 +236,20 @@ def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
     whole, rest = divmod(m, height)
     tiled = f"pixels / {height} * {height}"
     if whole:
-        tile = _tile(tiling.form, height, width, stored)
+        tile = _tile(tiling, height, width, stored)
         tiles.append(tile | {"first": 0, "last": tiled if rest else "pixels"})
     if rest:
-        tile = _tile(tiling.form, rest, width, stored)
+        tile = _tile(tiling, rest, width, stored)
         tiles.append(tile | {"first": tiled if whole else 0, "last": "pixels"})
     step_weights = width * LANES * tiling.form.depth
     return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
 
 
-def _tile(form: Form, height: int, width: int, stored: int) -> dict[str, Any]:
+def _tile(tiling: Tiling, height: int, width: int, stored: int) -> dict[str, Any]:
     vectors = [
         {
             "index": j,
             "at": offset(j * LANES),
-            "w_at": offset(j * LANES * form.depth),
             "whole": stored - j * LANES >= LANES,
             "lanes": [
                 {"index": i, "at": offset(j * LANES + i)}
@@ -266,7 +267,32 @@ def _tile(form: Form, height: int, width: int, stored: int) -> dict[str, Any]:
         }
         for i in range(height)
     ]
-    return {"height": height, "rows": rows, "vectors": vectors}
+    return {"height": height, "rows": rows, "vectors": vectors} | _sums(tiling, width)
+
+
+def _sums(tiling: Tiling, width: int) -> dict[str, Any]:
+    """The sums of a pixel, in the widest vectors that a panel fills; `parts` cuts those of more
+    than four outputs before they are stored.
+    """
+    sums, parts = [], []
+    begin, lanes = 0, tiling.lanes
+    while begin < width:
+        while lanes > (width - begin) * LANES:
+            lanes //= 2
+        count = lanes // LANES
+        names = {"name": "a", "type": "v128_t", "load": "wasm_v128_load"}
+        names |= {"suffix": "", "splat": "wasm_v128_load32_splat"}
+        if count > 1:
+            suffix = f"_x{lanes}"
+            names = {"name": "s", "type": f"nn{suffix}", "load": f"nn_load{suffix}"}
+            names |= {"suffix": suffix, "splat": f"nn_load32_splat{suffix}"}
+            cut = [{"index": begin + i, "at": i} for i in range(count)]
+            parts += [part | {"sum": begin, "suffix": suffix} for part in cut]
+        w_at = offset(begin * LANES * tiling.form.depth)
+        sums.append(names | {"index": begin, "at": offset(begin * LANES), "w_at": w_at})
+        begin += count
+    splats = list({each["suffix"]: each for each in sums}.values())
+    return {"sums": sums, "splats": splats, "parts": parts}
 
 
 def _blocks(row: int, width: int, stored: int) -> list[dict[str, Any]]:
