@@ -43,7 +43,7 @@ SPECIAL = np.float32(
         -103.9,
     ]
 )
-SIMD = ("wasm-simd128", "wasm-relaxed")
+SIMD = ("wasm-simd128", "wasm-relaxed", "host")
 
 
 def floats(*shape: int) -> np.ndarray:

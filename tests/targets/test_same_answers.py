@@ -123,7 +123,7 @@ def test_native(model, compiler, builds, reference, record_property):
         needs_gcc()
     library = builds(model, compiler)
     answers = [run_native(library, feeds) for feeds in model.feeds]
-    compare(model, compiler, answers, reference(model), record_property)
+    compare(model, compiler, answers, reference(model), record_property, floats=EXACT)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
@@ -156,14 +156,15 @@ def compare(
     answers: list[Mapping[str, np.ndarray]],
     expected: list[Mapping[str, np.ndarray]],
     record_property=None,
+    floats=CLOSE,
 ) -> None:
-    """Integers and what is computed from them must be equal; other floats may differ a little."""
+    """Integers and what is computed from them must be equal; other floats as `floats` says."""
     worst = 0.0
     for answer, want in zip(answers, expected, strict=True):
         assert list(answer) == list(want)
         for name, array in want.items():
             exact = model.is_integer or DType.of(array) is not DType.F32
-            complaint = (EXACT if exact else CLOSE)(answer[name], array)
+            complaint = (EXACT if exact else floats)(answer[name], array)
             assert not complaint, f"{model} by {where}, output {name!r}: {complaint}"
             if not exact:
                 distance = np.abs(answer[name] - array).max(initial=0.0)

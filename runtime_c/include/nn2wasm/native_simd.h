@@ -1,7 +1,7 @@
 /* Multiply-accumulate steps in vectors of 8 and 16 lanes, for machines other than WebAssembly.
  *
- * The forms of simd128.h and relaxed_simd.h that functions exist for, with _x8 or _x16 behind their
- * names. Compilers make a vector of two or four where the machine's are smaller.
+ * nn_single of simd128.h and nn_quads of relaxed_simd.h, with _x8 or _x16 behind their names.
+ * Compilers make a vector of two or four where the machine's are smaller.
  */
 #ifndef NN2WASM_NATIVE_SIMD_H
 #define NN2WASM_NATIVE_SIMD_H
@@ -10,37 +10,35 @@
 
 #pragma GCC diagnostic ignored "-Wpsabi" /* all of it is inlined */
 
-typedef int32_t nn_x8 __attribute__((vector_size(32)));
-typedef int32_t nn_x8_loose __attribute__((vector_size(32), aligned(1), may_alias));
-typedef float nn_f32x8 __attribute__((vector_size(32)));
-typedef int32_t nn_x16 __attribute__((vector_size(64)));
-typedef int32_t nn_x16_loose __attribute__((vector_size(64), aligned(1), may_alias));
-typedef float nn_f32x16 __attribute__((vector_size(64)));
+#define NN_LANES(n) \
+  typedef int32_t nn_x##n __attribute__((vector_size(4 * n))); \
+  typedef int32_t nn_x##n##_loose __attribute__((vector_size(4 * n), aligned(1), may_alias)); \
+  typedef float nn_f32x##n __attribute__((vector_size(4 * n))); \
+  static inline nn_x##n nn_load_x##n(const void *from) { \
+    return (nn_x##n)*(const nn_x##n##_loose *)from; \
+  } \
+  static inline nn_x##n nn_load32_splat_x##n(const void *from) { \
+    int32_t v; \
+    memcpy(&v, from, sizeof v); \
+    return (nn_x##n){0} + v; \
+  } \
+  static inline nn_x##n nn_single_load_x##n(const float *w) { return nn_load_x##n(w); } \
+  static inline nn_x##n nn_single_add_x##n(nn_x##n sum, nn_x##n x, nn_x##n w) { \
+    return (nn_x##n)((nn_f32x##n)sum + (nn_f32x##n)x * (nn_f32x##n)w); \
+  }
 
-static inline nn_x8 nn_load_x8(const void *from) {
-  return (nn_x8)*(const nn_x8_loose *)from;
+NN_LANES(8)
+NN_LANES(16)
+
+/* Four lanes, from 4 * part on. */
+static inline v128_t nn_part_x8(nn_x8 v, int part) {
+  return part ? NN_HALF(nn_x8, v, 4, 5, 6, 7) : NN_HALF(nn_x8, v, 0, 1, 2, 3);
 }
 
-static inline nn_x8 nn_load32_splat_x8(const void *from) {
-  int32_t v;
-  memcpy(&v, from, sizeof v);
-  return (nn_x8){v, v, v, v, v, v, v, v};
-}
-
-static inline v128_t nn_low_x8(nn_x8 v) {
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3);
-}
-
-static inline v128_t nn_high_x8(nn_x8 v) {
-  return __builtin_shufflevector(v, v, 4, 5, 6, 7);
-}
-
-static inline nn_x8 nn_single_load_x8(const float *w) {
-  return nn_load_x8(w);
-}
-
-static inline nn_x8 nn_single_add_x8(nn_x8 sum, nn_x8 x, nn_x8 w) {
-  return (nn_x8)((nn_f32x8)sum + (nn_f32x8)x * (nn_f32x8)w);
+static inline v128_t nn_part_x16(nn_x16 v, int part) {
+  const nn_x8 low = NN_HALF(nn_x16, v, 0, 1, 2, 3, 4, 5, 6, 7);
+  const nn_x8 high = NN_HALF(nn_x16, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  return nn_part_x8(part < 2 ? low : high, part & 1);
 }
 
 static inline nn_x8 nn_quads_load_x8(const int8_t *w) {
@@ -60,45 +58,10 @@ static inline nn_x8 nn_quads_add_x8(nn_x8 sum, nn_x8 x, nn_x8 w) {
   const __m256i odd = _mm256_madd_epi16(_mm256_srai_epi16(a, 8), _mm256_srai_epi16(b, 8));
   return (nn_x8)_mm256_add_epi32((__m256i)sum, _mm256_add_epi32(even, odd));
 #else
-  const v128_t low = nn_quads_add(nn_low_x8(sum), nn_low_x8(x), nn_low_x8(w));
-  const v128_t high = nn_quads_add(nn_high_x8(sum), nn_high_x8(x), nn_high_x8(w));
+  const v128_t low = nn_quads_add(nn_part_x8(sum, 0), nn_part_x8(x, 0), nn_part_x8(w, 0));
+  const v128_t high = nn_quads_add(nn_part_x8(sum, 1), nn_part_x8(x, 1), nn_part_x8(w, 1));
   return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7);
 #endif
-}
-
-static inline nn_x16 nn_load_x16(const void *from) {
-  return (nn_x16)*(const nn_x16_loose *)from;
-}
-
-static inline nn_x16 nn_load32_splat_x16(const void *from) {
-  int32_t v;
-  memcpy(&v, from, sizeof v);
-  return (nn_x16){v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
-}
-
-static inline nn_x8 nn_low_x16(nn_x16 v) {
-  return __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
-}
-
-static inline nn_x8 nn_high_x16(nn_x16 v) {
-  return __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
-}
-
-static inline nn_x16 nn_single_load_x16(const float *w) {
-  return nn_load_x16(w);
-}
-
-static inline nn_x16 nn_single_add_x16(nn_x16 sum, nn_x16 x, nn_x16 w) {
-  return (nn_x16)((nn_f32x16)sum + (nn_f32x16)x * (nn_f32x16)w);
-}
-
-/* Four lanes, from 4 * part on. */
-static inline v128_t nn_part_x8(nn_x8 v, int part) {
-  return part ? nn_high_x8(v) : nn_low_x8(v);
-}
-
-static inline v128_t nn_part_x16(nn_x16 v, int part) {
-  return nn_part_x8(part < 2 ? nn_low_x16(v) : nn_high_x16(v), part & 1);
 }
 
 #endif

@@ -31,6 +31,30 @@ typedef uint32_t nn_u32x4 __attribute__((vector_size(16)));
 typedef int64_t nn_i64x2 __attribute__((vector_size(16)));
 typedef float nn_f32x4 __attribute__((vector_size(16)));
 
+#define NN_UNARY(name, result) \
+  static inline v128_t wasm_##name(v128_t a) { return (v128_t)(result); }
+#define NN_BINARY(name, result) \
+  static inline v128_t wasm_##name(v128_t a, v128_t b) { return (v128_t)(result); }
+#define NN_SHIFT(name, result) \
+  static inline v128_t wasm_##name(v128_t a, uint32_t n) { return (v128_t)(result); }
+#define NN_SPLAT(name, vector, item) \
+  static inline v128_t wasm_##name(item v) { return (v128_t)((vector){0} + v); }
+#define NN_LOAD(name, item, result) \
+  static inline v128_t wasm_##name(const void *from) { \
+    item v; \
+    memcpy(&v, from, sizeof v); \
+    return (v128_t)(result); \
+  }
+#define NN_STORE_LANE(name, vector, item) \
+  static inline void wasm_##name(void *to, v128_t v, int lane) { \
+    const item one = ((vector)v)[lane]; \
+    memcpy(to, &one, sizeof one); \
+  }
+#define NN_EXTRACT_LANE(name, vector, item) \
+  static inline item wasm_##name(v128_t v, int lane) { return ((vector)v)[lane]; }
+#define NN_SHUFFLE(vector, a, b, ...) \
+  ((v128_t)__builtin_shufflevector((vector)(a), (vector)(b), __VA_ARGS__))
+
 /* Memory. */
 
 static inline v128_t wasm_v128_load(const void *from) {
@@ -41,77 +65,29 @@ static inline void wasm_v128_store(void *to, v128_t v) {
   *(nn_i32x4_loose *)to = (nn_i32x4_loose)v;
 }
 
-static inline v128_t wasm_v128_load8_splat(const void *from) {
-  int8_t v;
-  memcpy(&v, from, sizeof v);
-  return (v128_t)(nn_i8x16){v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
-}
-
-static inline v128_t wasm_v128_load32_splat(const void *from) {
-  int32_t v;
-  memcpy(&v, from, sizeof v);
-  return (v128_t){v, v, v, v};
-}
-
-static inline v128_t wasm_v128_load32_zero(const void *from) {
-  int32_t v;
-  memcpy(&v, from, sizeof v);
-  return (v128_t){v, 0, 0, 0};
-}
-
-static inline v128_t wasm_v128_load64_zero(const void *from) {
-  int64_t v;
-  memcpy(&v, from, sizeof v);
-  return (v128_t)(nn_i64x2){v, 0};
-}
-
-static inline v128_t wasm_i16x8_load8x8(const void *from) {
-  nn_i8x8 v;
-  memcpy(&v, from, sizeof v);
-  return (v128_t)__builtin_convertvector(v, nn_i16x8);
-}
-
 static inline v128_t wasm_v128_load8_lane(const void *from, v128_t v, int lane) {
   nn_i8x16 lanes = (nn_i8x16)v;
   lanes[lane] = *(const int8_t *)from;
   return (v128_t)lanes;
 }
 
-static inline void wasm_v128_store8_lane(void *to, v128_t v, int lane) {
-  const int8_t one = ((nn_i8x16)v)[lane];
-  memcpy(to, &one, sizeof one);
-}
-
-static inline void wasm_v128_store16_lane(void *to, v128_t v, int lane) {
-  const int16_t one = ((nn_i16x8)v)[lane];
-  memcpy(to, &one, sizeof one);
-}
-
-static inline void wasm_v128_store32_lane(void *to, v128_t v, int lane) {
-  const int32_t one = v[lane];
-  memcpy(to, &one, sizeof one);
-}
-
-static inline void wasm_v128_store64_lane(void *to, v128_t v, int lane) {
-  const int64_t one = ((nn_i64x2)v)[lane];
-  memcpy(to, &one, sizeof one);
-}
+NN_LOAD(v128_load8_splat, int8_t, (nn_i8x16){0} + v)
+NN_LOAD(v128_load32_splat, int32_t, (v128_t){0} + v)
+NN_LOAD(v128_load32_zero, int32_t, ((v128_t){v, 0, 0, 0}))
+NN_LOAD(v128_load64_zero, int64_t, ((nn_i64x2){v, 0}))
+NN_LOAD(i16x8_load8x8, nn_i8x8, __builtin_convertvector(v, nn_i16x8))
+NN_STORE_LANE(v128_store8_lane, nn_i8x16, int8_t)
+NN_STORE_LANE(v128_store16_lane, nn_i16x8, int16_t)
+NN_STORE_LANE(v128_store32_lane, v128_t, int32_t)
+NN_STORE_LANE(v128_store64_lane, nn_i64x2, int64_t)
 
 /* Lanes. */
 
-static inline v128_t wasm_i8x16_splat(int8_t v) {
-  return (v128_t)(nn_i8x16){v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
-}
+NN_SPLAT(i8x16_splat, nn_i8x16, int8_t)
+NN_SPLAT(i16x8_splat, nn_i16x8, int16_t)
+NN_SPLAT(i32x4_splat, v128_t, int32_t)
 
-static inline v128_t wasm_i16x8_splat(int16_t v) {
-  return (v128_t)(nn_i16x8){v, v, v, v, v, v, v, v};
-}
-
-static inline v128_t wasm_i32x4_splat(int32_t v) {
-  return (v128_t){v, v, v, v};
-}
-
-static inline v128_t wasm_f32x4_splat(float v) {
+static inline v128_t wasm_f32x4_splat(float v) { /* -0 stays what it is */
   return (v128_t)(nn_f32x4){v, v, v, v};
 }
 
@@ -119,54 +95,19 @@ static inline v128_t wasm_f32x4_splat(float v) {
 #define wasm_i16x8_const_splat wasm_i16x8_splat
 #define wasm_i32x4_const_splat wasm_i32x4_splat
 #define wasm_f32x4_const_splat wasm_f32x4_splat
-
-static inline int8_t wasm_i8x16_extract_lane(v128_t v, int lane) {
-  return ((nn_i8x16)v)[lane];
-}
-
-static inline int32_t wasm_i32x4_extract_lane(v128_t v, int lane) {
-  return v[lane];
-}
-
-static inline float wasm_f32x4_extract_lane(v128_t v, int lane) {
-  return ((nn_f32x4)v)[lane];
-}
-
-#define NN_SHUFFLE(type, a, b, ...) \
-  ((v128_t)__builtin_shufflevector((type)(a), (type)(b), __VA_ARGS__))
+NN_EXTRACT_LANE(i8x16_extract_lane, nn_i8x16, int8_t)
+NN_EXTRACT_LANE(i32x4_extract_lane, v128_t, int32_t)
+NN_EXTRACT_LANE(f32x4_extract_lane, nn_f32x4, float)
 #define wasm_i8x16_shuffle(a, b, ...) NN_SHUFFLE(nn_i8x16, a, b, __VA_ARGS__)
 #define wasm_i16x8_shuffle(a, b, ...) NN_SHUFFLE(nn_i16x8, a, b, __VA_ARGS__)
 #define wasm_i32x4_shuffle(a, b, ...) NN_SHUFFLE(v128_t, a, b, __VA_ARGS__)
 #define wasm_i64x2_shuffle(a, b, ...) NN_SHUFFLE(nn_i64x2, a, b, __VA_ARGS__)
 
-static inline v128_t wasm_i8x16_swizzle(v128_t v, v128_t lanes) {
-#if defined(__SSSE3__) /* looks at the top bit and the low four */
-  return (v128_t)_mm_shuffle_epi8((__m128i)v, _mm_adds_epu8((__m128i)lanes, _mm_set1_epi8(0x70)));
-#elif defined(__aarch64__)
-  return (v128_t)vqtbl1q_s8((int8x16_t)v, (uint8x16_t)lanes);
-#else
-  nn_i8x16 to;
-  for (int i = 0; i < 16; ++i) {
-    const uint8_t from = ((nn_u8x16)lanes)[i];
-    to[i] = (int8_t)(from < 16 ? ((nn_i8x16)v)[from & 15] : 0);
-  }
-  return (v128_t)to;
-#endif
-}
-
 /* Bits. */
 
-static inline v128_t wasm_v128_and(v128_t a, v128_t b) {
-  return a & b;
-}
-
-static inline v128_t wasm_v128_or(v128_t a, v128_t b) {
-  return a | b;
-}
-
-static inline v128_t wasm_v128_xor(v128_t a, v128_t b) {
-  return a ^ b;
-}
+NN_BINARY(v128_and, a & b)
+NN_BINARY(v128_or, a | b)
+NN_BINARY(v128_xor, a ^ b)
 
 static inline v128_t wasm_v128_bitselect(v128_t a, v128_t b, v128_t mask) {
   return (a & mask) | (b & ~mask);
@@ -174,101 +115,41 @@ static inline v128_t wasm_v128_bitselect(v128_t a, v128_t b, v128_t mask) {
 
 /* Integers: they wrap. */
 
-static inline v128_t wasm_i16x8_add(v128_t a, v128_t b) {
-  return (v128_t)((nn_u16x8)a + (nn_u16x8)b);
-}
+NN_BINARY(i16x8_add, (nn_u16x8)a + (nn_u16x8)b)
+NN_BINARY(i16x8_sub, (nn_u16x8)a - (nn_u16x8)b)
+NN_BINARY(i32x4_add, (nn_u32x4)a + (nn_u32x4)b)
+NN_BINARY(i32x4_sub, (nn_u32x4)a - (nn_u32x4)b)
+NN_SHIFT(i32x4_shl, (nn_u32x4)a << (n & 31))
+NN_SHIFT(i32x4_shr, a >> (int32_t)(n & 31))
+NN_SHIFT(u32x4_shr, (nn_u32x4)a >> (n & 31))
+NN_BINARY(i32x4_gt, a > b)
+NN_BINARY(i8x16_min, wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a < (nn_i8x16)b)))
+NN_BINARY(i8x16_max, wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a > (nn_i8x16)b)))
 
-static inline v128_t wasm_i16x8_sub(v128_t a, v128_t b) {
-  return (v128_t)((nn_u16x8)a - (nn_u16x8)b);
-}
-
-static inline v128_t wasm_i32x4_add(v128_t a, v128_t b) {
-  return (v128_t)((nn_u32x4)a + (nn_u32x4)b);
-}
-
-static inline v128_t wasm_i32x4_sub(v128_t a, v128_t b) {
-  return (v128_t)((nn_u32x4)a - (nn_u32x4)b);
-}
-
-static inline v128_t wasm_i32x4_shl(v128_t v, uint32_t n) {
-  return (v128_t)((nn_u32x4)v << (n & 31));
-}
-
-static inline v128_t wasm_i32x4_shr(v128_t v, uint32_t n) {
-  return v >> (int32_t)(n & 31);
-}
-
-static inline v128_t wasm_u32x4_shr(v128_t v, uint32_t n) {
-  return (v128_t)((nn_u32x4)v >> (n & 31));
-}
-
-static inline v128_t wasm_i32x4_gt(v128_t a, v128_t b) {
-  return a > b;
-}
-
-static inline v128_t wasm_i8x16_min(v128_t a, v128_t b) {
-  return wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a < (nn_i8x16)b));
-}
-
-static inline v128_t wasm_i8x16_max(v128_t a, v128_t b) {
-  return wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a > (nn_i8x16)b));
-}
-
-static inline v128_t wasm_i16x8_extend_low_i8x16(v128_t v) {
-  const nn_i8x16 all = (nn_i8x16)v;
-  const nn_i8x8 half = __builtin_shufflevector(all, all, 0, 1, 2, 3, 4, 5, 6, 7);
-  return (v128_t)__builtin_convertvector(half, nn_i16x8);
-}
-
-static inline v128_t wasm_i16x8_extend_high_i8x16(v128_t v) {
-  const nn_i8x16 all = (nn_i8x16)v;
-  const nn_i8x8 half = __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15);
-  return (v128_t)__builtin_convertvector(half, nn_i16x8);
-}
-
-static inline v128_t wasm_i32x4_extend_low_i16x8(v128_t v) {
-  const nn_i16x8 all = (nn_i16x8)v;
-  return __builtin_convertvector(__builtin_shufflevector(all, all, 0, 1, 2, 3), v128_t);
-}
-
-static inline v128_t wasm_i32x4_extend_high_i16x8(v128_t v) {
-  const nn_i16x8 all = (nn_i16x8)v;
-  return __builtin_convertvector(__builtin_shufflevector(all, all, 4, 5, 6, 7), v128_t);
-}
-
-static inline v128_t wasm_i32x4_extmul_low_i16x8(v128_t a, v128_t b) {
-  return wasm_i32x4_extend_low_i16x8(a) * wasm_i32x4_extend_low_i16x8(b);
-}
-
-static inline v128_t wasm_i32x4_extmul_high_i16x8(v128_t a, v128_t b) {
-  return wasm_i32x4_extend_high_i16x8(a) * wasm_i32x4_extend_high_i16x8(b);
-}
+#define NN_HALF(vector, a, ...) __builtin_shufflevector((vector)(a), (vector)(a), __VA_ARGS__)
+#define NN_LOW8(a) NN_HALF(nn_i8x16, a, 0, 1, 2, 3, 4, 5, 6, 7)
+#define NN_HIGH8(a) NN_HALF(nn_i8x16, a, 8, 9, 10, 11, 12, 13, 14, 15)
+NN_UNARY(i16x8_extend_low_i8x16, __builtin_convertvector(NN_LOW8(a), nn_i16x8))
+NN_UNARY(i16x8_extend_high_i8x16, __builtin_convertvector(NN_HIGH8(a), nn_i16x8))
+NN_UNARY(i32x4_extend_low_i16x8,
+    __builtin_convertvector(NN_HALF(nn_i16x8, a, 0, 1, 2, 3), v128_t))
+NN_UNARY(i32x4_extend_high_i16x8,
+    __builtin_convertvector(NN_HALF(nn_i16x8, a, 4, 5, 6, 7), v128_t))
+NN_BINARY(i32x4_extmul_low_i16x8,
+    wasm_i32x4_extend_low_i16x8(a) * wasm_i32x4_extend_low_i16x8(b))
+NN_BINARY(i32x4_extmul_high_i16x8,
+    wasm_i32x4_extend_high_i16x8(a) * wasm_i32x4_extend_high_i16x8(b))
 
 #if defined(__SSE2__)
-static inline v128_t wasm_i16x8_narrow_i32x4(v128_t a, v128_t b) {
-  return (v128_t)_mm_packs_epi32((__m128i)a, (__m128i)b);
-}
-
-static inline v128_t wasm_i8x16_narrow_i16x8(v128_t a, v128_t b) {
-  return (v128_t)_mm_packs_epi16((__m128i)a, (__m128i)b);
-}
-
-static inline v128_t wasm_i32x4_dot_i16x8(v128_t a, v128_t b) {
-  return (v128_t)_mm_madd_epi16((__m128i)a, (__m128i)b);
-}
+NN_BINARY(i16x8_narrow_i32x4, _mm_packs_epi32((__m128i)a, (__m128i)b))
+NN_BINARY(i8x16_narrow_i16x8, _mm_packs_epi16((__m128i)a, (__m128i)b))
+NN_BINARY(i32x4_dot_i16x8, _mm_madd_epi16((__m128i)a, (__m128i)b))
 #elif defined(__aarch64__)
-static inline v128_t wasm_i16x8_narrow_i32x4(v128_t a, v128_t b) {
-  return (v128_t)vqmovn_high_s32(vqmovn_s32((int32x4_t)a), (int32x4_t)b);
-}
-
-static inline v128_t wasm_i8x16_narrow_i16x8(v128_t a, v128_t b) {
-  return (v128_t)vqmovn_high_s16(vqmovn_s16((int16x8_t)a), (int16x8_t)b);
-}
-
-static inline v128_t wasm_i32x4_dot_i16x8(v128_t a, v128_t b) {
-  const int16x8_t x = (int16x8_t)a, y = (int16x8_t)b;
-  return (v128_t)vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
-}
+NN_BINARY(i16x8_narrow_i32x4, vqmovn_high_s32(vqmovn_s32((int32x4_t)a), (int32x4_t)b))
+NN_BINARY(i8x16_narrow_i16x8, vqmovn_high_s16(vqmovn_s16((int16x8_t)a), (int16x8_t)b))
+NN_BINARY(i32x4_dot_i16x8,
+    vpaddq_s32(vmull_s16(vget_low_s16((int16x8_t)a), vget_low_s16((int16x8_t)b)),
+        vmull_high_s16((int16x8_t)a, (int16x8_t)b)))
 #else
 static inline v128_t wasm_i16x8_narrow_i32x4(v128_t a, v128_t b) {
   nn_i16x8 to;
@@ -288,10 +169,24 @@ static inline v128_t wasm_i8x16_narrow_i16x8(v128_t a, v128_t b) {
   return (v128_t)to;
 }
 
-static inline v128_t wasm_i32x4_dot_i16x8(v128_t a, v128_t b) {
-  const nn_u32x4 x = (nn_u32x4)a, y = (nn_u32x4)b;
-  const nn_u32x4 even = (nn_u32x4)((v128_t)(x << 16) >> 16) * (nn_u32x4)((v128_t)(y << 16) >> 16);
-  return (v128_t)(even + (nn_u32x4)(a >> 16) * (nn_u32x4)(b >> 16));
+NN_BINARY(i32x4_dot_i16x8,
+    (nn_u32x4)wasm_i32x4_shr(wasm_i32x4_shl(a, 16), 16)
+            * (nn_u32x4)wasm_i32x4_shr(wasm_i32x4_shl(b, 16), 16)
+        + (nn_u32x4)(a >> 16) * (nn_u32x4)(b >> 16))
+#endif
+
+#if defined(__SSSE3__) /* looks at the top bit and the low four */
+NN_BINARY(i8x16_swizzle, _mm_shuffle_epi8((__m128i)a, _mm_adds_epu8((__m128i)b, _mm_set1_epi8(0x70))))
+#elif defined(__aarch64__)
+NN_BINARY(i8x16_swizzle, vqtbl1q_s8((int8x16_t)a, (uint8x16_t)b))
+#else
+static inline v128_t wasm_i8x16_swizzle(v128_t a, v128_t b) {
+  nn_i8x16 to;
+  for (int i = 0; i < 16; ++i) {
+    const uint8_t from = ((nn_u8x16)b)[i];
+    to[i] = (int8_t)(from < 16 ? ((nn_i8x16)a)[from & 15] : 0);
+  }
+  return (v128_t)to;
 }
 #endif
 
@@ -315,24 +210,13 @@ static inline v128_t wasm_i32x4_relaxed_dot_i8x16_i7x16_add(v128_t a, v128_t b, 
 
 /* Floats: each result rounded by itself. */
 
-static inline v128_t wasm_f32x4_convert_i32x4(v128_t v) {
-  return (v128_t)__builtin_convertvector(v, nn_f32x4);
-}
-
-static inline v128_t wasm_f32x4_add(v128_t a, v128_t b) {
-  return (v128_t)((nn_f32x4)a + (nn_f32x4)b);
-}
-
-static inline v128_t wasm_f32x4_mul(v128_t a, v128_t b) {
-  return (v128_t)((nn_f32x4)a * (nn_f32x4)b);
-}
+NN_UNARY(f32x4_convert_i32x4, __builtin_convertvector(a, nn_f32x4))
+NN_BINARY(f32x4_add, (nn_f32x4)a + (nn_f32x4)b)
+NN_BINARY(f32x4_mul, (nn_f32x4)a * (nn_f32x4)b)
+NN_UNARY(f32x4_abs, a & INT32_MAX)
 
 static inline v128_t wasm_f32x4_relaxed_madd(v128_t a, v128_t b, v128_t sum) {
   return wasm_f32x4_add(wasm_f32x4_mul(a, b), sum);
-}
-
-static inline v128_t wasm_f32x4_abs(v128_t v) {
-  return v & wasm_i32x4_splat(INT32_MAX);
 }
 
 static inline v128_t wasm_f32x4_sqrt(v128_t v) {
@@ -341,22 +225,13 @@ static inline v128_t wasm_f32x4_sqrt(v128_t v) {
   return (v128_t)to;
 }
 
-/* b < a ? b : a */
-static inline v128_t wasm_f32x4_pmin(v128_t a, v128_t b) {
+/* b < a ? b : a, and a < b ? b : a */
 #if defined(__SSE2__)
-  return (v128_t)_mm_min_ps((__m128)b, (__m128)a);
+NN_BINARY(f32x4_pmin, _mm_min_ps((__m128)b, (__m128)a))
+NN_BINARY(f32x4_pmax, _mm_max_ps((__m128)b, (__m128)a))
 #else
-  return wasm_v128_bitselect(b, a, (v128_t)((nn_f32x4)b < (nn_f32x4)a));
+NN_BINARY(f32x4_pmin, wasm_v128_bitselect(b, a, (v128_t)((nn_f32x4)b < (nn_f32x4)a)))
+NN_BINARY(f32x4_pmax, wasm_v128_bitselect(b, a, (v128_t)((nn_f32x4)a < (nn_f32x4)b)))
 #endif
-}
-
-/* a < b ? b : a */
-static inline v128_t wasm_f32x4_pmax(v128_t a, v128_t b) {
-#if defined(__SSE2__)
-  return (v128_t)_mm_max_ps((__m128)b, (__m128)a);
-#else
-  return wasm_v128_bitselect(b, a, (v128_t)((nn_f32x4)a < (nn_f32x4)b));
-#endif
-}
 
 #endif
