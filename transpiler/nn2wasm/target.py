@@ -31,7 +31,8 @@ class Target:
         kind: what the build ends in.
         zig_triple: machine for zig, empty for the one that runs nn2wasm.
         zig_flags: further compiler flags.
-        features: instruction sets that kernels may use.
+        features: instruction sets that kernels may use; "native": what runtime_c's native_simd.h
+            makes of those of any machine but WebAssembly.
         traits: how it runs; kernels may prefer some.
         alignment: of tensors in the arena, in bytes.
         channel_multiple: numbers of channels that kernels like best.
