@@ -107,7 +107,7 @@ def run(
     """What our module answers; warnings of the compiler are errors."""
     machine = find_target(target)
     compiled = plan_model(model, machine, options or Options(name="cases"))
-    artifact = build_artifact(generate(compiled), machine, strict=True)
+    artifact = build_artifact(generate(compiled), compiled.plan.target, strict=True)
     if machine.kind is not ArtifactKind.WASM:
         return run_native(artifact, feeds)
     # wasmtime computes the relaxed products of bytes with saturation: modules refuse it

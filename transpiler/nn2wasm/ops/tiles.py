@@ -90,12 +90,16 @@ class Tiling:
         line_vectors: the same where there is but one pixel.
         shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
             load into all lanes is slow.
+        uniform: one C function for all sizes, rather than one for each way to cut: tiles of usual
+            height, then pixel by pixel; usual panels, then vector by vector, stored as far as
+            there are outputs.
     """
 
     form: Form
     heights: tuple[int, ...] = (4, 4)
     line_vectors: int = 4
     shuffles: bool = False
+    uniform: bool = False
 
     @property
     def vectors(self) -> int:
@@ -113,10 +117,14 @@ class Tiling:
 
     def widens(self, m: int) -> bool:
         """Whether tiles read weights that are widened once a panel, for so many pixels."""
-        return bool(self.form.widened_load) and m // self.height >= LEAST_WIDENED_TILES
+        enough = m // self.height >= LEAST_WIDENED_TILES
+        return bool(self.form.widened_load) and enough and not self.uniform
 
     def widths(self, n: int) -> list[int]:
         """Vectors of each panel of n outputs: as many full ones as there are, then the rest."""
+        if self.uniform:
+            full = n // (self.vectors * LANES)
+            return [self.vectors] * full + [1] * (vectors_of(n) - full * self.vectors)
         full, rest = divmod(vectors_of(n), self.vectors)
         return [self.vectors] * full + ([rest] if rest else [])
 
@@ -160,18 +168,9 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int, widened: bool) 
         steps: of a segment.
         widened: weights are read widened.
     """
-    form, widths = tiling.form, tiling.widths(n)
-    begin = _whole_panels(widths, n) * widths[0] * LANES
-    panels = []
-    if begin:
-        panel = _panel(tiling, m, widths[0], widths[0] * LANES)
-        last = "rest" if begin < n else "outputs"
-        panels.append(panel | {"first": 0, "last": last})
-    if begin < n:
-        panel = _panel(tiling, m, widths[-1], n - begin)
-        panels.append(panel | {"first": "rest" if begin else 0, "last": "outputs"})
+    form = tiling.form
     return {
-        "panels": panels,
+        "panels": _uniform_panels(tiling) if tiling.uniform else _panels(tiling, m, n),
         "parts": _parts(tiling, steps),
         "dot": form.name,
         "widened": widened,
@@ -183,27 +182,46 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int, widened: bool) 
     }
 
 
+def _panels(tiling: Tiling, m: int, n: int) -> list[dict[str, Any]]:
+    """As many as there are full ones in a loop, and one for the other outputs."""
+    widths = tiling.widths(n)
+    begin = _whole_outputs(tiling, n)
+    panels = []
+    if begin:
+        panel = _panel(tiling, m, widths[0], widths[0] * LANES)
+        last = "rest" if begin < n else "outputs"
+        panels.append(panel | {"first": 0, "last": last})
+    if begin < n:
+        panel = _panel(tiling, m, widths[-1], n - begin)
+        panels.append(panel | {"first": "rest" if begin else 0, "last": "outputs"})
+    return panels
+
+
 def tile_sizes(tiling: Tiling, *, m: int, n: int, steps: int, segments: int = 1) -> dict[str, int]:
     """Numbers that the template names; `segments` of `steps` each are the products of an output."""
-    widths = tiling.widths(n)
     return {
         "pixels": m,
         "outputs": n,
-        "rest": _whole_panels(widths, n) * widths[0] * LANES,
+        "rest": _whole_outputs(tiling, n),
         "lanes": vectors_of(n) * LANES,
         "steps": steps,
         "products": segments * steps * tiling.form.depth,
     }
 
 
-def _whole_panels(widths: list[int], n: int) -> int:
-    """How many panels are as wide as the first and store all their outputs."""
+def _whole_outputs(tiling: Tiling, n: int) -> int:
+    """Outputs in panels that are as wide as the first and store all of theirs."""
+    if tiling.uniform:
+        return n // (tiling.vectors * LANES) * tiling.vectors * LANES
+    widths = tiling.widths(n)
     lacking = widths[-1] == widths[0] and n % LANES > 0
-    return widths.count(widths[0]) - lacking
+    return (widths.count(widths[0]) - lacking) * widths[0] * LANES
 
 
 def _parts(tiling: Tiling, steps: int) -> list[dict[str, Any]]:
     """The innermost loop, unrolled, and what it leaves."""
+    if tiling.uniform:
+        return [{"count": "steps", "length": 1, "steps": _steps(tiling, 1)}]
     if steps <= LONGEST_UNROLLED:
         return [{"count": "", "length": steps, "steps": _steps(tiling, steps)}]
     loop = {"count": f"steps / {UNROLL}", "length": UNROLL, "steps": _steps(tiling, UNROLL)}
@@ -240,7 +258,37 @@ def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
         tile = _tile(tiling.form, rest, width, stored)
         tiles.append(tile | {"first": tiled if whole else 0, "last": "pixels"})
     step_weights = width * LANES * tiling.form.depth
-    return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
+    cut = {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
+    return cut | {"counted": False}
+
+
+def _uniform_panels(tiling: Tiling) -> list[dict[str, Any]]:
+    """Panels that leave all numbers of pixels and outputs to loops."""
+    if tiling.vectors == 1:
+        return [_uniform_panel(tiling, 1) | {"first": 0, "last": "outputs"}]
+    return [
+        _uniform_panel(tiling, tiling.vectors) | {"first": 0, "last": "rest"},
+        _uniform_panel(tiling, 1) | {"first": "rest", "last": "outputs"},
+    ]
+
+
+def _uniform_panel(tiling: Tiling, width: int) -> dict[str, Any]:
+    """Tiles of usual height, then pixel by pixel; a single vector may lack outputs."""
+    tiled = f"pixels / {tiling.height} * {tiling.height}"
+    heights = [(tiling.height, 0, tiled), (1, tiled, "pixels")]
+    if tiling.height == 1:
+        heights = [(1, 0, "pixels")]
+    tiles = [
+        _tile(tiling.form, height, width, width * LANES)
+        | {"first": first, "last": last}
+        for height, first, last in heights
+    ]
+    return {
+        "tiles": tiles,
+        "width": width * LANES,
+        "step_weights": width * LANES * tiling.form.depth,
+        "counted": width == 1,
+    }
 
 
 def _tile(form: Form, height: int, width: int, stored: int) -> dict[str, Any]:

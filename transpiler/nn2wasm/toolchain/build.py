@@ -85,7 +85,7 @@ def build_wasm(
             *_compile_flags(tree, target, strict=strict),
             *("-isystem", str(runtime / "freestanding"), f"-I{runtime}"),
             *WASM_FLAGS,
-            *target.zig_flags,
+            *target.compiler_flags,
         )
         objects = _compile(_c_files(tree, "nn_runtime.c"), flags, folder)
         if stack_bytes is None:
@@ -127,7 +127,7 @@ def build_native(tree: SourceTree, target: Target, *, strict: bool = False) -> b
             [
                 *("cc", "-shared", "-fPIC", "-s", *sources, "-o", "library.bin"),
                 *_compile_flags(tree, target, strict=strict),
-                *target.zig_flags,
+                *target.compiler_flags,
             ],
             folder,
             doing="compile the generated C",
