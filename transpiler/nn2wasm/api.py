@@ -49,6 +49,7 @@ class Options:
         shapes: all sizes of inputs whose sizes the model leaves open, by input name.
         name: the model's name; that of its file where left out.
         optimize: "speed" or "size"; what the target is usually made for where left out.
+        wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
         disabled_passes: names of rewrites to leave out; results stay, cost grows.
@@ -57,6 +58,7 @@ class Options:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     name: str = ""
     optimize: Optimize | None = None
+    wasm_opt: bool = False
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
     disabled_passes: frozenset[str] = frozenset()
@@ -125,13 +127,13 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
         The plan; its `target` is the one to build for.
 
     Raises:
-        TargetError: there is no such optimization.
+        TargetError: the target cannot be optimized so.
         ModelError: the model cannot be compiled; the subclass says why.
         QuantizationError: scales that mean nothing.
         OverBudget: a limit is exceeded.
     """
     options = options or Options()
-    target = target.optimized(options.optimize)
+    target = target.optimized(options.optimize, wasm_opt=options.wasm_opt)
     onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
     graph = import_onnx(onnx_model, options.limits)
     log = run_passes(graph, PIPELINE, _pass_options(options, target))

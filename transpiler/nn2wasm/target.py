@@ -40,6 +40,7 @@ class Target:
         optimize: what modules are made for: few milliseconds or few bytes.
         speed_flags: compiler flags for the one.
         size_flags: for the other.
+        wasm_opt: binaryen's wasm-opt has a go at linked modules.
         features: instruction sets that kernels may use.
         traits: how it runs; kernels may prefer some.
         alignment: of tensors in the arena, in bytes.
@@ -54,6 +55,7 @@ class Target:
     optimize: Optimize = "speed"
     speed_flags: tuple[str, ...] = ("-O3",)
     size_flags: tuple[str, ...] = ("-Os",)
+    wasm_opt: bool = False
     features: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()
     alignment: int = 4
@@ -70,18 +72,22 @@ class Target:
         """All that kernels may need."""
         return self.features | self.traits | ({SMALL} if self.optimize == "size" else frozenset())
 
-    def optimized(self, optimize: Optimize | None) -> Target:
-        """The target for modules that are to be fast or small; None: as it is.
+    def optimized(self, optimize: Optimize | None, *, wasm_opt: bool = False) -> Target:
+        """The target for modules that are to be fast or small.
+
+        Args:
+            optimize: None: what the target is usually made for.
+            wasm_opt: let wasm-opt rewrite the modules.
 
         Raises:
-            TargetError: neither of them.
+            TargetError: neither fast nor small; wasm-opt where there is no module.
         """
-        if optimize is None:
-            return self
-        if optimize not in OPTIMIZE:
+        if optimize is not None and optimize not in OPTIMIZE:
             known = [("known", ", ".join(OPTIMIZE))]
             raise TargetError(f"cannot optimize for {optimize!r}", facts=known)
-        return replace(self, optimize=optimize)
+        if wasm_opt and self.kind is not ArtifactKind.WASM:
+            raise TargetError(f"wasm-opt has no module to rewrite: {self.name} makes none")
+        return replace(self, optimize=optimize or self.optimize, wasm_opt=wasm_opt)
 
 
 # Loop strength reduction keeps the engine from folding constant offsets into loads.

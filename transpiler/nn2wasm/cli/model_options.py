@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         choices=OPTIMIZE,
         help="few milliseconds or few bytes; by default size for the target wasm, else speed",
     )
+    group.add_argument(
+        "--wasm-opt",
+        action="store_true",
+        help="let wasm-opt of binaryen, where installed, rewrite the module",
+    )
     group.add_argument("--name", default="", help="name of the model; that of its file by default")
     group.add_argument(
         "--fold-limit",
@@ -68,6 +73,7 @@ def read(arguments: argparse.Namespace) -> Options:
         shapes=dict(arguments.shape),
         name=arguments.name,
         optimize=arguments.optimize,
+        wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",
         limits=limits,
     )
