@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor, TensorType
+from nn2wasm.ops.conv_transpose_simd import bytes_fit, channels_fit, vector_operands
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import Linear, bias_of, bias_values, linear_s8, store_context
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.softmax import shape_text
 from nn2wasm.ops.spatial import Geometry, Pair, image_shape, read_geometry, spatial_size
-from nn2wasm.ops.conv_transpose_simd import bytes_fit, channels_fit, vector_operands
 from nn2wasm.ops.vectors import simd_kernel
 
 

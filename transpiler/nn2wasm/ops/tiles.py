@@ -284,8 +284,7 @@ def _uniform_panel(tiling: Tiling, width: int) -> dict[str, Any]:
     if tiling.height == 1:
         heights = [(1, 0, "pixels")]
     tiles = [
-        _tile(tiling.form, height, width, width * LANES)
-        | {"first": first, "last": last}
+        _tile(tiling.form, height, width, width * LANES) | {"first": first, "last": last}
         for height, first, last in heights
     ]
     return {
