@@ -101,9 +101,10 @@ class Tiling:
     def unroll(self) -> int:
         """Steps in the body of the innermost loop; half as many more are written out without one.
 
-        More than two gain nothing in V8, and cost a third of all code.
+        More than two gain nothing in V8 where a step serves several pixels, and cost a third of
+        all code.
         """
-        return 1 if self.uniform else LANES if self.shuffles else 2
+        return 1 if self.uniform else 4 if self.shuffles or self.height == 1 else 2
 
     @property
     def vectors(self) -> int:
