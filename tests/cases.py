@@ -11,7 +11,7 @@ All cases of a list that share an opset are one model: compiling is what takes t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,18 @@ from nn2wasm.target import ArtifactKind, find_target
 from nn2wasm.toolchain import build_artifact
 
 MICROSOFT = "com.microsoft"
+LINEAR_TARGETS = pytest.mark.parametrize(
+    "target",
+    [
+        "wasm",
+        "wasm-simd128",
+        "wasm-simd128 size",
+        "wasm-simd128-cranelift",
+        "wasm-relaxed",
+        "wasm-relaxed size",
+    ],
+)
+"""Those among which kernels of linear ops differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +116,17 @@ def run(
     target: str = "wasm",
     options: Options | None = None,
 ) -> dict[str, np.ndarray]:
-    """What our module answers; warnings of the compiler are errors."""
-    machine = find_target(target)
-    compiled = plan_model(model, machine, options or Options(name="cases"))
-    artifact = build_artifact(generate(compiled), machine, strict=True)
+    """What our module answers; warnings of the compiler are errors.
+
+    `target` may be followed by what to optimize for: "wasm-simd128 size".
+    """
+    name, _, optimize = target.partition(" ")
+    machine = find_target(name)
+    options = options or Options(name="cases")
+    if optimize:
+        options = replace(options, optimize=optimize)
+    compiled = plan_model(model, machine, options)
+    artifact = build_artifact(generate(compiled), compiled.plan.target, strict=True)
     if machine.kind is not ArtifactKind.WASM:
         return run_native(artifact, feeds)
     # wasmtime computes the relaxed products of bytes with saturation: modules refuse it

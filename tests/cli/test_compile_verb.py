@@ -11,7 +11,7 @@ def test_three_lines_for_a_module(nn2wasm, digits, tmp_path):
     assert outcome.code == 0
     assert outcome.err == ""
     first, second, third = outcome.out.splitlines()
-    assert first == f"{path}: digits_int8 for wasm, 7 layers, 60.5 k MAC"
+    assert first == f"{path}: digits_int8 for wasm, optimized for size, 7 layers, 60.5 k MAC"
     assert second.startswith(f"{path.stat().st_size:,} bytes: ")
     assert third.startswith("RAM ")
     assert third.endswith("65,536 linear memory (1 page)")
@@ -33,6 +33,18 @@ def test_facts_as_json(nn2wasm, digits, tmp_path):
     assert facts["total_bytes"] == path.stat().st_size
     assert facts["weight_bytes"] + facts["runtime_bytes"] == facts["total_bytes"]
     assert facts["kind"] == "wasm"
+
+
+def test_optimized_for_size(nn2wasm, digits, tmp_path):
+    facts = {
+        optimize: nn2wasm(
+            digits, "-o", tmp_path / "m.wasm", "--target", "wasm-simd128", "--optimize", optimize,
+            "--json",
+        ).json
+        for optimize in ("speed", "size")
+    }  # fmt: skip
+    assert [each["optimize"] for each in facts.values()] == ["speed", "size"]
+    assert facts["size"]["runtime_bytes"] < facts["speed"]["runtime_bytes"]
 
 
 def test_c_names_its_files(nn2wasm, digits, tmp_path):

@@ -37,7 +37,8 @@ def module_cache(request: pytest.FixtureRequest) -> Path:
 def built(request: pytest.FixtureRequest, module_cache: Path) -> Iterator[Builder]:
     """built(network, target="wasm", **options): the network's module.
 
-    Those of the session are compiled ahead, for the parameter `targets` of a test where it has one.
+    Those of the session are compiled ahead, for the parameters `targets` and `optimize` of a test
+    where it has them.
     """
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
     futures: dict[tuple[str, str, str], Future[Built]] = {}
@@ -54,8 +55,9 @@ def built(request: pytest.FixtureRequest, module_cache: Path) -> Iterator[Builde
             params = item.callspec.params if hasattr(item, "callspec") else {}
             network = params.get("network")
             if isinstance(network, Network) and "built" in item.fixturenames:
+                options = {key: params[key] for key in ("optimize",) if key in params}
                 for target in params.get("targets", ("wasm",)):
-                    get(network, target)
+                    get(network, target, **options)
     yield lambda network, **options: get(network, **options).result()
     pool.shutdown(cancel_futures=True)
 

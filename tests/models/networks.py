@@ -154,14 +154,15 @@ def build_model(
     content = model.read_bytes() if isinstance(model, Path) else model.SerializeToString()
     key = hashlib.sha256(content)
     key.update(
-        f"{_sources()} {target} {options.io_integers} {sorted(options.disabled_passes)}".encode()
+        f"{_sources()} {target} {options.optimize} {options.io_integers} "
+        f"{sorted(options.disabled_passes)}".encode()
     )
     file, note = (cache / f"{name}-{key.hexdigest()[:24]}{end}" for end in (".wasm", ".json"))
     if file.exists() and note.exists():
         return Built(file.read_bytes(), Facts(**json.loads(note.read_text())))
     machine = find_target(target)
     compiled = plan_model(model, machine, options)
-    module = build_artifact(generate(compiled), machine, strict=True)
+    module = build_artifact(generate(compiled), compiled.plan.target, strict=True)
     plan = compiled.plan
     scratch = max((call.scratch_bytes for call in plan.calls), default=0)
     facts = Facts(plan.memory.arena_bytes, scratch, plan.weight_bytes, len(module))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import Bench, Quant, rng
-from cases import Case, compare, refuse
+from cases import LINEAR_TARGETS, Case, compare, refuse
 from tolerance import CLOSE, EXACT, ONE_STEP
 from windows import SHAPES, Shape, convolve
 
@@ -46,6 +46,7 @@ VERSIONS = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@LINEAR_TARGETS
 def test_float(case: Case, target: str) -> None:
     compare(case, CASES, target)
 
@@ -189,6 +190,7 @@ INTEGER = [(key, name) for key, bench in BENCHES.items() for name in bench.names
 
 
 @pytest.mark.parametrize(("key", "name"), INTEGER)
+@LINEAR_TARGETS
 def test_integers(key: str, name: str, target: str) -> None:
     """Exactly the integer arithmetic; QLinearConv is onnxruntime's to the byte, floats round
     within a step.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bench import Bench, Quant, rng
-from cases import MICROSOFT, Case, compare, refuse
+from cases import LINEAR_TARGETS, MICROSOFT, Case, compare, refuse
 from tolerance import EXACT, ONE_STEP
 
 from nn2wasm.errors import InvalidModel, UnsupportedFeature
@@ -74,6 +74,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
+@LINEAR_TARGETS
 def test_float(case: Case, target: str) -> None:
     compare(case, CASES, target)
 
@@ -176,6 +177,7 @@ INTEGER = [(key, name) for key, bench in BENCHES.items() for name in bench.names
 
 
 @pytest.mark.parametrize(("key", "name"), INTEGER)
+@LINEAR_TARGETS
 def test_integers(key: str, name: str, target: str) -> None:
     answer = BENCHES[key].answers(target)[name]
     assert answer.expected is not None

@@ -94,7 +94,7 @@ def test_copy_and_fill_become_instructions(loop):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_core_without_bulk_memory_gets_our_memcpy(engine):
     """The loops in memory.c must not have become calls to themselves."""
-    mvp = replace(WASM, zig_flags=("-mcpu=mvp", "-O3"))
+    mvp = replace(WASM, zig_flags=("-mcpu=mvp",), optimize="speed")
     tree = tiny_model(
         "moves",
         "unsigned n = arena[0];"
@@ -150,7 +150,11 @@ def test_native_library_keeps_hostile_metadata():
 
 def test_flags_of_a_target_come_last(tmp_path):
     """So a test can have the same C with overflow checks: here it must end the process."""
-    checked = replace(HOST, zig_flags=("-O1", "-fsanitize=undefined", "-fsanitize-trap=undefined"))
+    checked = replace(
+        HOST,
+        zig_flags=("-fsanitize=undefined", "-fsanitize-trap=undefined"),
+        speed_flags=("-O1",),
+    )
     tree = tiny_model(
         "overflow",
         "int32_t *x = (void *)arena; x[4] = x[0] + 1; return 0;",

@@ -58,7 +58,8 @@ def test_the_bound_is_exact(flag):
         summary="",
         kind=WASM.kind,
         zig_triple=WASM.zig_triple,
-        zig_flags=("-mcpu=lime1", flag),
+        zig_flags=("-mcpu=lime1",),
+        speed_flags=(flag,),
     )
     need = stack_need(build_wasm(model, target))
     assert need is not None

@@ -19,7 +19,7 @@ from nn2wasm.frontends.onnx_model import read_model
 from nn2wasm.ir import DType
 from nn2wasm.passes import PIPELINE, PassLog, PassOptions, run_passes
 from nn2wasm.plan import Plan, make_plan
-from nn2wasm.target import ArtifactKind, Target, find_target
+from nn2wasm.target import ArtifactKind, Optimize, Target, find_target
 from nn2wasm.toolchain import build_artifact, module_sizes
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class Options:
     Attributes:
         shapes: all sizes of inputs whose sizes the model leaves open, by input name.
         name: the model's name; that of its file where left out.
+        optimize: "speed" or "size"; what the target is usually made for where left out.
+        wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
         disabled_passes: names of rewrites to leave out; results stay, cost grows.
@@ -55,6 +57,8 @@ class Options:
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     name: str = ""
+    optimize: Optimize | None = None
+    wasm_opt: bool = False
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
     disabled_passes: frozenset[str] = frozenset()
@@ -119,12 +123,17 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
         target: what to plan for.
         options: how.
 
+    Returns:
+        The plan; its `target` is the one to build for.
+
     Raises:
+        TargetError: the target cannot be optimized so.
         ModelError: the model cannot be compiled; the subclass says why.
         QuantizationError: scales that mean nothing.
         OverBudget: a limit is exceeded.
     """
     options = options or Options()
+    target = target.optimized(options.optimize, wasm_opt=options.wasm_opt)
     onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
     graph = import_onnx(onnx_model, options.limits)
     log = run_passes(graph, PIPELINE, _pass_options(options, target))
@@ -169,7 +178,7 @@ def compile_model(
     chosen = _target(target, kind, path)
     compiled = plan_model(model, chosen, options)
     if kind is not ArtifactKind.C:
-        data = build_artifact(generate(compiled), chosen)
+        data = build_artifact(generate(compiled), compiled.plan.target)
         write_file(path, data)
         is_module = kind is ArtifactKind.WASM
         arena_bytes = compiled.plan.memory.arena_bytes

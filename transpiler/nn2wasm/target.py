@@ -1,16 +1,22 @@
 """What a machine can do, as data. Nobody asks "is this wasm?" anywhere else.
 
-`features` are instruction sets, `traits` say how the target runs; a kernel is allowed where its
-`needs` are among them.
+`features` are instruction sets, `traits` say how the target runs, `optimize` says what for; a
+kernel is allowed where the target offers what it `needs`.
 """
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Literal, TypeAlias, get_args
 
-from nn2wasm.errors import UnknownTarget
+from nn2wasm.errors import TargetError, UnknownTarget
+
+Optimize: TypeAlias = Literal["speed", "size"]
+OPTIMIZE: tuple[str, ...] = get_args(Optimize)
+SMALL = "small"
+"""What kernels need that exist for small modules."""
 
 
 class ArtifactKind(Enum):
@@ -31,6 +37,10 @@ class Target:
         kind: what the build ends in.
         zig_triple: machine for zig, empty for the one that runs nn2wasm.
         zig_flags: further compiler flags.
+        optimize: what modules are made for: few milliseconds or few bytes.
+        speed_flags: compiler flags for the one.
+        size_flags: for the other.
+        wasm_opt: binaryen's wasm-opt has a go at linked modules.
         features: instruction sets that kernels may use; "native": what runtime_c's native_simd.h
             makes of those of any machine but WebAssembly.
         traits: how it runs; kernels may prefer some.
@@ -43,14 +53,46 @@ class Target:
     kind: ArtifactKind
     zig_triple: str = ""
     zig_flags: tuple[str, ...] = ()
+    optimize: Optimize = "speed"
+    speed_flags: tuple[str, ...] = ("-O3",)
+    size_flags: tuple[str, ...] = ("-Os",)
+    wasm_opt: bool = False
     features: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()
     alignment: int = 4
     channel_multiple: int = 1
 
+    @property
+    def compiler_flags(self) -> tuple[str, ...]:
+        """All flags that are the target's own."""
+        chosen = self.speed_flags if self.optimize == "speed" else self.size_flags
+        return (*self.zig_flags, *chosen)
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """All that kernels may need."""
+        return self.features | self.traits | ({SMALL} if self.optimize == "size" else frozenset())
+
+    def optimized(self, optimize: Optimize | None, *, wasm_opt: bool = False) -> Target:
+        """The target for modules that are to be fast or small.
+
+        Args:
+            optimize: None: what the target is usually made for.
+            wasm_opt: let wasm-opt rewrite the modules.
+
+        Raises:
+            TargetError: neither fast nor small; wasm-opt where there is no module.
+        """
+        if optimize is not None and optimize not in OPTIMIZE:
+            known = [("known", ", ".join(OPTIMIZE))]
+            raise TargetError(f"cannot optimize for {optimize!r}", facts=known)
+        if wasm_opt and self.kind is not ArtifactKind.WASM:
+            raise TargetError(f"wasm-opt has no module to rewrite: {self.name} makes none")
+        return replace(self, optimize=optimize or self.optimize, wasm_opt=wasm_opt)
+
 
 # Loop strength reduction keeps the engine from folding constant offsets into loads.
-SIMD_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
+SIMD_SPEED_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
 
 TARGETS: tuple[Target, ...] = (
     Target(
@@ -58,7 +100,8 @@ TARGETS: tuple[Target, ...] = (
         summary="every runtime from wasm3 up: no SIMD, the smallest module",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1", "-Os"),
+        zig_flags=("-mcpu=lime1",),
+        optimize="size",
         traits=frozenset({"interp"}),
     ),
     Target(
@@ -66,7 +109,8 @@ TARGETS: tuple[Target, ...] = (
         summary="Node, browsers, edge workers: 128-bit SIMD",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
+        zig_flags=("-mcpu=lime1+simd128",),
+        speed_flags=SIMD_SPEED_FLAGS,
         features=frozenset({"simd128"}),
         alignment=16,
         channel_multiple=8,
@@ -76,7 +120,8 @@ TARGETS: tuple[Target, ...] = (
         summary="wasmtime and what embeds it: 128-bit SIMD",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128", *SIMD_FLAGS),
+        zig_flags=("-mcpu=lime1+simd128",),
+        speed_flags=SIMD_SPEED_FLAGS,
         features=frozenset({"simd128"}),
         traits=frozenset({"slow_splat"}),
         alignment=16,
@@ -87,7 +132,8 @@ TARGETS: tuple[Target, ...] = (
         summary="new browsers, Node 22: relaxed SIMD; offer wasm-simd128 beside it",
         kind=ArtifactKind.WASM,
         zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128+relaxed_simd", *SIMD_FLAGS),
+        zig_flags=("-mcpu=lime1+simd128+relaxed_simd",),
+        speed_flags=SIMD_SPEED_FLAGS,
         features=frozenset({"simd128", "relaxed"}),
         alignment=16,
         channel_multiple=8,
@@ -96,13 +142,13 @@ TARGETS: tuple[Target, ...] = (
         name="c",
         summary="portable C11 sources, nothing compiled",
         kind=ArtifactKind.C,
-        zig_flags=("-O2",),
+        speed_flags=("-O2",),
     ),
     Target(
         name="host",
         summary="shared library for the machine that runs nn2wasm",
         kind=ArtifactKind.NATIVE,
-        zig_flags=("-O3", "-march=native"),
+        zig_flags=("-march=native",),
         features=frozenset({"simd128", "native"}),
         alignment=16,
         channel_multiple=8,

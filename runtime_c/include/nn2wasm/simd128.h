@@ -154,6 +154,32 @@ static inline v128_t nn_bytes1(v128_t a) {
   return nn_bytes2(a, a);
 }
 
+/* The first bytes or floats of a vector, of which there are n: at most four. Nothing inlines what
+   only the last outputs of a layer need. */
+static inline __attribute__((noinline)) void nn_put_few_bytes(int8_t *to, v128_t v, int n) {
+  for (; n > 0; --n, ++to) {
+    wasm_v128_store8_lane(to, v, 0);
+    v = wasm_u32x4_shr(v, 8);
+  }
+}
+
+static inline void nn_put_bytes(int8_t *to, v128_t v, int n) {
+  if (n >= 4) wasm_v128_store32_lane(to, v, 0);
+  else nn_put_few_bytes(to, v, n);
+}
+
+static inline __attribute__((noinline)) void nn_put_few_floats(float *to, v128_t v, int n) {
+  for (; n > 0; --n, ++to) {
+    wasm_v128_store32_lane(to, v, 0);
+    v = wasm_i32x4_shuffle(v, v, 1, 2, 3, 3);
+  }
+}
+
+static inline void nn_put_floats(float *to, v128_t v, int n) {
+  if (n >= 4) wasm_v128_store(to, v);
+  else nn_put_few_floats(to, v, n);
+}
+
 static inline v128_t nn_clamp_bytes(v128_t v, int lo, int hi) {
   const v128_t above = wasm_i8x16_max(v, wasm_i8x16_splat((int8_t)lo));
   return wasm_i8x16_min(above, wasm_i8x16_splat((int8_t)hi));

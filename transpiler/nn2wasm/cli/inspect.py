@@ -60,7 +60,9 @@ def _model_text(report: ModelReport, *, refused: bool) -> str:
     room = report.arena_bytes - report.arena_floor_bytes
     above = "the least possible" if room <= 0 else f"{room:,} above the least possible"
     ran = ", ".join(f"{name} {number}" for name, number in report.passes if number)
-    rows = [("model", f"{harmless(report.name)} for {report.target}")]
+    rows = [
+        ("model", f"{harmless(report.name)} for {report.target}, optimized for {report.optimize}")
+    ]
     rows += [("made by", harmless(report.producer))] if report.producer else []
     rows += [("input", _port(port)) for port in report.inputs]
     rows += [("output", _port(port)) for port in report.outputs]

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nn2wasm.target import OPTIMIZE
+
 if TYPE_CHECKING:
     from nn2wasm.api import Options
 
@@ -35,6 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         default="float",
         help="int8: take float quantizers off inputs and outputs, the host handles integers",
     )
+    group.add_argument(
+        "--optimize",
+        choices=OPTIMIZE,
+        help="few milliseconds or few bytes; by default size for the target wasm, else speed",
+    )
+    group.add_argument(
+        "--wasm-opt",
+        action="store_true",
+        help="let wasm-opt of binaryen, where installed, rewrite the module",
+    )
     group.add_argument("--name", default="", help="name of the model; that of its file by default")
     group.add_argument(
         "--fold-limit",
@@ -60,6 +72,8 @@ def read(arguments: argparse.Namespace) -> Options:
     return Options(
         shapes=dict(arguments.shape),
         name=arguments.name,
+        optimize=arguments.optimize,
+        wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",
         limits=limits,
     )

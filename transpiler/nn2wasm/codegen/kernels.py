@@ -15,6 +15,7 @@ from nn2wasm.codegen.layout import wrapped_list
 from nn2wasm.plan import Call
 
 _NAME, _PARAMETERS, _CONSTANTS = "@name@", "@parameters@", "@constants@\n"
+_OWN, _SHARED = f"static void {_NAME}(", f"NN_SHARED void {_NAME}("
 _WORD = re.compile(r"[a-z_]\w*")
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
@@ -26,6 +27,7 @@ class _Function:
     symbol: str
     body: str
     wanted: list[dict[str, int]] = field(default_factory=list)
+    calls: int = 0
     name: str = ""
 
     @property
@@ -41,7 +43,8 @@ class _Function:
         if declared:
             declared = "," + wrapped_list([f"int {n}" for n in parameters], indent=4, taken=60)
         lines = wrapped_list(constants, indent=4, first="  const int ") + ";\n" if constants else ""
-        body = self.body.replace(_NAME, self.name).replace(_PARAMETERS, declared)
+        body = self.body.replace(_OWN, _SHARED) if self.calls > 1 else self.body
+        body = body.replace(_NAME, self.name).replace(_PARAMETERS, declared)
         return body.replace(_CONSTANTS, lines)
 
 
@@ -67,6 +70,7 @@ class KernelSet:
         sizes = _named(body, lowering.sizes)
         key = (kernel.symbol, body, tuple(sizes))
         function = self._functions.setdefault(key, _Function(kernel.symbol, body))
+        function.calls += 1
         if sizes not in function.wanted:
             function.wanted.append(sizes)
         self._uses[call.index] = (function, sizes)
@@ -79,6 +83,11 @@ class KernelSet:
         """What is passed to the function's parameters behind all pointers."""
         function, sizes = self._uses[call.index]
         return [str(sizes[name]) for name in function.parameters]
+
+    @property
+    def any_shared(self) -> bool:
+        """Whether several layers call one of the functions."""
+        return any(function.calls > 1 for function in self._functions.values())
 
     def texts(self) -> list[str]:
         """The C of all functions."""

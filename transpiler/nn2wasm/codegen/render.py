@@ -52,6 +52,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "guards": list(dict.fromkeys(g for c in plan.calls if (g := c.choice.kernel.guard))),
         "headers": list(dict.fromkeys(h for c in plan.calls for h in c.choice.kernel.headers)),
         "kernels": writer.kernels.texts(),
+        "any_shared": writer.kernels.any_shared,
         "layers": layers,
     }
     context["input_count"] = len(plan.graph.inputs)

@@ -33,6 +33,7 @@ from nn2wasm.ops.linear import (
 )
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
+from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
 from nn2wasm.ops.spatial import (
     Geometry,
     image_context,
@@ -79,6 +80,7 @@ class Conv(Linear):
 
     onnx_types = ("Conv", "QLinearConv")
     kernels = (
+        *small_depthwise_kernels(_needs_depthwise),
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
@@ -200,8 +202,10 @@ class Conv(Linear):
         )
 
     def _tiled_depthwise(self, node: Node, kernel: Kernel) -> Lowering:
-        """The rows under a window are staged beside each other, a vector of channels a step."""
-        return tiled_depthwise(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
+        """Vectors of channels, the rows under a window staged beside each other where that pays."""
+        assert kernel.tiling is not None
+        lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
+        return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
 
     def _pointwise(self, node: Node) -> Lowering:
         """A matrix product for each row of pixels."""

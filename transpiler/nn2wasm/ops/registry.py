@@ -76,7 +76,7 @@ def choose(node: Node, target: Target) -> Choice:
     for kernel in op.kernels:
         if kernel.dtype != dtype:
             continue
-        missing = kernel.needs - target.features - target.traits
+        missing = kernel.needs - target.offers
         reason = (
             f"target {target.name} lacks {', '.join(sorted(missing))}"
             if missing

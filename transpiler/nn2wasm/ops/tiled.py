@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import Operands, bias_values, float_literal, linear_s8
 from nn2wasm.ops.tiles import FORMS, LANES, Tiling, fill_lanes, tile_sizes, tiles_context
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+from nn2wasm.target import SMALL
 
 PAIRS = Tiling(form=FORMS["nn_pairs"])
 WIDE = Tiling(form=FORMS["nn_wide"])
@@ -30,21 +31,38 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "simd128_shuffle": ("nn2wasm/simd128.h",),
     "simd128": ("nn2wasm/simd128.h",),
 }
-InstructionSet = tuple[str, str, frozenset[str], Tiling]
-INSTRUCTION_SETS: tuple[InstructionSet, ...] = (
-    # dtype, instruction set, what it needs of the target, tiling
+Row = tuple[str, str, frozenset[str], Tiling]
+"""Dtype, instruction set, what it needs of the target, tiling."""
+
+
+def _small(rows: Sequence[Row]) -> Iterator[Row]:
+    """The same for small modules: a function for all layers."""
+    for dtype, isa, needs, tiling in rows:
+        if not tiling.shuffles and isa != "native":
+            small = replace(tiling, heights=(4,), line_vectors=4, uniform=True)
+            yield dtype, isa, needs | {SMALL}, small
+
+
+FAST_SETS: tuple[Row, ...] = (
     ("s8", "native", frozenset({"native"}), QUADS_X8),
     ("s8", "relaxed", frozenset({"relaxed"}), QUADS),
-    ("s8", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), PAIRS),
+    ("s8", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), replace(PAIRS, shuffles=True)),
     ("s8", "simd128", frozenset({"simd128"}), PAIRS),
+    ("s8", "simd128", frozenset({"simd128"}), WIDE),
     ("f32", "native", frozenset({"native"}), SINGLE_X16),
     ("f32", "relaxed", frozenset({"relaxed"}), FUSED),
-    ("f32", "simd128_shuffle", frozenset({"simd128", "slow_splat"}), SINGLE),
+    (
+        "f32",
+        "simd128_shuffle",
+        frozenset({"simd128", "slow_splat"}),
+        replace(SINGLE, shuffles=True),
+    ),
     ("f32", "simd128", frozenset({"simd128"}), SINGLE),
 )
-DEPTHWISE_SETS: tuple[InstructionSet, ...] = (  # no splats to shuffle, four channels a vector
+INSTRUCTION_SETS = (*_small(FAST_SETS), *FAST_SETS)
+DEPTHWISE_SETS: tuple[Row, ...] = (  # no splats to shuffle, four channels a vector
     ("s8", "native", frozenset({"native"}), replace(QUADS, form=NATIVE_QUADS)),
-    *(each for each in INSTRUCTION_SETS if each[1] in ("relaxed", "simd128")),
+    *(row for row in FAST_SETS if row[1] in ("relaxed", "simd128") and row[3] is not WIDE),
 )
 CHUNK_BYTES = 24576
 """That a kernel touches again and again: they stay in the nearest cache."""
@@ -60,30 +78,28 @@ def simd_kernels(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
     """Rows for all instruction sets of the kind "gemm", "conv" or "depthwise"."""
     rows = []
     for dtype, isa, needs, tiling in DEPTHWISE_SETS if kind == "depthwise" else INSTRUCTION_SETS:
-        tiling = replace(tiling, shuffles=isa.endswith("shuffle"))
-        rows.append(_row(kind, dtype, isa, needs, tiling, fits))
-    if kind != "depthwise":
-        needs = frozenset({"simd128"})
-        rows.append(_row(kind, "s8", "simd128", needs, WIDE, fits, suffix="w16"))
+        rows.append(tiled_row(kind, dtype, isa, needs, tiling, fits))
     return tuple(rows)
 
 
-def _row(
+def tiled_row(
     kind: str,
     dtype: str,
     isa: str,
     needs: frozenset[str],
     tiling: Tiling,
     fits: Callable[[Node], str],
-    *,
-    suffix: str = "",
+    template: str = "",
 ) -> Kernel:
+    """A row of a kernel table; the template is that of its kind where left out."""
+    wide = tiling.form.weight == "int16_t"
+    shape = f"{tiling.height}x{tiling.vectors * 4}"
     return Kernel(
-        symbol=f"nn_{kind}_{dtype}{suffix}_{tiling.height}x{tiling.vectors * 4}__{isa}",
-        template=f"{kind}/{dtype}__simd128.c.j2",
+        symbol=f"nn_{kind}_{dtype}{'w16' if wide else ''}_{shape}__{isa}",
+        template=template or f"{kind}/{dtype}__simd128.c.j2",
         dtype=dtype,
         needs=needs,
-        fits=fits if suffix else lambda node: fits(node) or weight_zero_point(node),
+        fits=fits if wide else lambda node: fits(node) or weight_zero_point(node),
         tiling=tiling,
         headers=HEADERS[isa],
         guard=tiling.form.guard,
@@ -143,15 +159,26 @@ def centred_weights(node: Node, weights: Array) -> Array:
 
 
 def linear_operands(
-    node: Node, weights: Array, tiling: Tiling, lo: float, hi: float, groups: int = 1
+    node: Node,
+    weights: Array,
+    tiling: Tiling,
+    lo: float,
+    hi: float,
+    groups: int = 1,
+    *,
+    fold: bool = True,
 ) -> Operands:
-    """Bias and scales of [oc, k] weights, each group filled up to whole vectors; the clamp."""
+    """Bias and scales of [oc, k] weights, each group filled up to whole vectors; the clamp.
+
+    `fold`: the bias holds the part of the input's zero point.
+    """
     oc = weights.shape[0]
     if node.input(0).dtype is DType.F32:
         bias = fill_lanes(bias_values(node, oc).reshape(groups, -1)).reshape(-1)
         floats = {"x_float": True, "y_float": True, "y_type": "float", "scaled": False}
-        return Operands(floats | clamp_vectors(lo, hi) | {"fill": "0.0f"}, {"b": bias})
-    linear = linear_s8(node, weights, lo, hi, fold=True)
+        clamp, sizes = clamp_floats(lo, hi, tiling)
+        return Operands(floats | clamp | {"fill": "0.0f"}, {"b": bias}, sizes)
+    linear = linear_s8(node, weights, lo, hi, fold=fold)
     bias, scale = linear.constants["b"], linear.constants["scale"]
     centred = centred_weights(node, weights).astype(np.int64)
     largest = np.abs(bias.astype(np.int64)) + 128 * np.abs(centred).sum(1)
@@ -171,17 +198,31 @@ def linear_operands(
     context |= {"y_type": linear.context["y_type"], "fill": "x_zero_point"}
     sizes = {"x_zero_point": linear.context["x_zero_point"]}
     if context["y_float"]:
-        return Operands(context | clamp_vectors(lo, hi), constants, sizes)
+        clamp, bounds = clamp_floats(lo, hi, tiling)
+        return Operands(context | clamp, constants, sizes | bounds)
     quant = node.output.quant
     assert quant is not None
     safe = bool(np.all(largest * scale.astype(np.float64) < ROUNDED_BY_SUM))
     low, high = integer_bounds(lo, hi, quant, DType.S8)
-    context["requantize"] = "nn_requantize4" if safe else "nn_requantize4_any"
-    clamped = (low, high) != (S8_MIN, S8_MAX)
+    context["requantize"] = (
+        "nn_requantize4" if safe and not tiling.uniform else "nn_requantize4_any"
+    )
+    clamped = (low, high) != (S8_MIN, S8_MAX) or tiling.uniform
     context["clamp_open"] = "nn_clamp_bytes(" if clamped else ""
     context["clamp_close"] = ", y_lo, y_hi)" if clamped else ""
     sizes |= {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}
     return Operands(context, constants, sizes)
+
+
+def clamp_floats(lo: float, hi: float, tiling: Tiling) -> tuple[dict[str, Any], dict[str, int]]:
+    """The clamp of a vector of floats, and the sizes that it names: bits of the bounds where a
+    function is for several layers.
+    """
+    if not tiling.uniform:
+        return clamp_vectors(lo, hi), {}
+    bits = np.asarray([lo, hi], np.float32).view(np.int32)
+    context = _clamp(lo, hi, "wasm_i32x4_splat(lo_bits)", "wasm_i32x4_splat(hi_bits)")
+    return context, {"lo_bits": int(bits[0]), "hi_bits": int(bits[1])}
 
 
 def clamp_vectors(lo: float, hi: float) -> dict[str, Any]:
@@ -189,6 +230,10 @@ def clamp_vectors(lo: float, hi: float) -> dict[str, Any]:
     do, to the bit.
     """
     low, high = (f"wasm_f32x4_splat({float_literal(bound)})" for bound in (lo, hi))
+    return _clamp(lo, hi, low, high)
+
+
+def _clamp(lo: float, hi: float, low: str, high: str) -> dict[str, Any]:
     wrapped = ("", "")
     if lo > -math.inf and hi < math.inf:
         wrapped = ("wasm_f32x4_pmin(wasm_f32x4_pmax(", f", {low}), {high})")
@@ -218,7 +263,7 @@ def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: flo
         "tile_in": "staged" if staged else "x",
         "tile_out": "y",
         "rowed": False,
-        "uneven": pixel != k,
+        "uneven": pixel != k or tiling.uniform,
         "segmented": False,
         "segment": "",
     }

@@ -15,6 +15,17 @@ from nn2wasm.ops.spatial import Geometry, Pair, image_context, image_window, spa
 from nn2wasm.ops.tiled import CHUNK_BYTES, LEAST_PIXELS, NAMES, tiled_operands, widened_items
 from nn2wasm.ops.tiles import LANES, Tiling, vectors_of
 
+ANY_WINDOW = {
+    "iy": "oy * sy + ky * dy - py",
+    "ix": "ox * sx + kx * dx - px",
+    "kh": "kh",
+    "kw": "kw",
+    "rows_text": "input rows under the window",
+}
+"""What comments of kernels for several windows say."""
+ANY_PADDING = {"padded_left": True, "padded_right": True, "behind_left": " + left"}
+"""Of any width, also none."""
+
 
 def tiled_rows(
     node: Node,
@@ -40,11 +51,13 @@ def tiled_rows(
     operands = tiled_operands(
         node, packed, tiling, ow, lo, hi, groups=groups, call_rows=staged.call_rows
     )
+    tapped = apart or tiling.uniform
+    segmented = kh > 1 or tapped
     operands.context |= NAMES | staged.context(grouped=groups > 1)
     operands.context |= {
-        "segmented": kh > 1 or apart,
-        "tapped": apart,
-        "segment": (" + ky * row" if kh > 1 or apart else "") + (" + kx * tap" if apart else ""),
+        "segmented": segmented,
+        "tapped": tapped,
+        "segment": (" + ky * row" if segmented else "") + (" + kx * tap" if tapped else ""),
         "group_text": f"{groups} groups" if groups > 1 else "one group",
     }
     items = staged.reach * staged.row + tiling.form.depth  # the last step may read beyond
@@ -71,6 +84,7 @@ class _StagedRows:
         out: rows, columns and channels of the output.
         columns: to the left of the image, of the image, to its right.
         call_rows: output rows of a call.
+        uniform: the kernel is for several windows.
     """
 
     geometry: Geometry
@@ -78,6 +92,7 @@ class _StagedRows:
     out: tuple[int, int, int]
     columns: tuple[int, int, int]
     call_rows: int
+    uniform: bool
 
     @classmethod
     def of(cls, node: Node, geometry: Geometry, tiling: Tiling) -> _StagedRows:
@@ -91,7 +106,8 @@ class _StagedRows:
             c=c,
             out=(*size, y.shape[-1]),
             columns=columns,
-            call_rows=rows_of_call(geometry, size, row_bytes),
+            call_rows=1 if tiling.uniform else rows_of_call(geometry, size, row_bytes),
+            uniform=tiling.uniform,
         )
 
     @property
@@ -109,7 +125,7 @@ class _StagedRows:
         rowed, partial = self.call_rows > 1, self.out[0] % self.call_rows > 0
         source, target = ("xg", "yg") if grouped else ("staged", "y")
         names = {"weights": "wg", "biases": "bg", "scales": "sg"} if grouped else {}
-        return names | {
+        context = names | {
             "pad": "    " if grouped else "  ",
             "grouped": grouped,
             "rowed": rowed,
@@ -125,6 +141,7 @@ class _StagedRows:
             "padded_right": self.columns[2] > 0,
             "behind_left": " + left" if self.columns[0] else "",
         }
+        return context | ANY_PADDING | ANY_WINDOW if self.uniform else context
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -19,10 +19,6 @@ LANES = 4
 LANE_BYTES = 4
 LEAST_WIDENED_TILES = 6
 """Tiles of a panel from which widening its weights once pays."""
-UNROLL = 4
-"""Steps in the body of the innermost loop."""
-LONGEST_UNROLLED = 6
-"""Steps that are written out without a loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +87,9 @@ class Tiling:
         lanes: of its widest vector; narrower ones hold what is left of a panel.
         shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
             load into all lanes is slow.
+        uniform: one C function for all sizes, rather than one for each way to cut: tiles of usual
+            height, then pixel by pixel; usual panels, then vector by vector, stored as far as
+            there are outputs.
     """
 
     form: Form
@@ -98,6 +97,16 @@ class Tiling:
     line_vectors: int = 4
     lanes: int = LANES
     shuffles: bool = False
+    uniform: bool = False
+
+    @property
+    def unroll(self) -> int:
+        """Steps in the body of the innermost loop; half as many more are written out without one.
+
+        More than two gain nothing in V8 where a step serves several pixels, and cost a third of
+        all code.
+        """
+        return 1 if self.uniform else 4 if self.shuffles or self.height == 1 else 2
 
     @property
     def vectors(self) -> int:
@@ -115,10 +124,14 @@ class Tiling:
 
     def widens(self, m: int) -> bool:
         """Whether tiles read weights that are widened once a panel, for so many pixels."""
-        return bool(self.form.widened_load) and m // self.height >= LEAST_WIDENED_TILES
+        enough = m // self.height >= LEAST_WIDENED_TILES
+        return bool(self.form.widened_load) and enough and not self.uniform
 
     def widths(self, n: int) -> list[int]:
         """Vectors of each panel of n outputs: as many full ones as there are, then the rest."""
+        if self.uniform:
+            full = n // (self.vectors * LANES)
+            return [self.vectors] * full + [1] * (vectors_of(n) - full * self.vectors)
         full, rest = divmod(vectors_of(n), self.vectors)
         return [self.vectors] * full + ([rest] if rest else [])
 
@@ -162,18 +175,9 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int, widened: bool) 
         steps: of a segment.
         widened: weights are read widened.
     """
-    form, widths = tiling.form, tiling.widths(n)
-    begin = _whole_panels(widths, n) * widths[0] * LANES
-    panels = []
-    if begin:
-        panel = _panel(tiling, m, widths[0], widths[0] * LANES)
-        last = "rest" if begin < n else "outputs"
-        panels.append(panel | {"first": 0, "last": last})
-    if begin < n:
-        panel = _panel(tiling, m, widths[-1], n - begin)
-        panels.append(panel | {"first": "rest" if begin else 0, "last": "outputs"})
+    form = tiling.form
     return {
-        "panels": panels,
+        "panels": _uniform_panels(tiling) if tiling.uniform else _panels(tiling, m, n),
         "parts": _parts(tiling, steps),
         "dot": form.name,
         "widened": widened,
@@ -185,32 +189,52 @@ def tiles_context(tiling: Tiling, *, m: int, n: int, steps: int, widened: bool) 
     }
 
 
+def _panels(tiling: Tiling, m: int, n: int) -> list[dict[str, Any]]:
+    """As many as there are full ones in a loop, and one for the other outputs."""
+    widths = tiling.widths(n)
+    begin = _whole_outputs(tiling, n)
+    panels = []
+    if begin:
+        panel = _panel(tiling, m, widths[0], widths[0] * LANES)
+        last = "rest" if begin < n else "outputs"
+        panels.append(panel | {"first": 0, "last": last})
+    if begin < n:
+        panel = _panel(tiling, m, widths[-1], n - begin)
+        panels.append(panel | {"first": "rest" if begin else 0, "last": "outputs"})
+    return panels
+
+
 def tile_sizes(tiling: Tiling, *, m: int, n: int, steps: int, segments: int = 1) -> dict[str, int]:
     """Numbers that the template names; `segments` of `steps` each are the products of an output."""
-    widths = tiling.widths(n)
     return {
         "pixels": m,
         "outputs": n,
-        "rest": _whole_panels(widths, n) * widths[0] * LANES,
+        "rest": _whole_outputs(tiling, n),
         "lanes": vectors_of(n) * LANES,
         "steps": steps,
         "products": segments * steps * tiling.form.depth,
     }
 
 
-def _whole_panels(widths: list[int], n: int) -> int:
-    """How many panels are as wide as the first and store all their outputs."""
+def _whole_outputs(tiling: Tiling, n: int) -> int:
+    """Outputs in panels that are as wide as the first and store all of theirs."""
+    if tiling.uniform:
+        return n // (tiling.vectors * LANES) * tiling.vectors * LANES
+    widths = tiling.widths(n)
     lacking = widths[-1] == widths[0] and n % LANES > 0
-    return widths.count(widths[0]) - lacking
+    return (widths.count(widths[0]) - lacking) * widths[0] * LANES
 
 
 def _parts(tiling: Tiling, steps: int) -> list[dict[str, Any]]:
     """The innermost loop, unrolled, and what it leaves."""
-    if steps <= LONGEST_UNROLLED:
+    unroll = tiling.unroll
+    if unroll == 1:
+        return [{"count": "steps", "length": 1, "steps": _steps(tiling, 1)}]
+    if steps <= unroll + unroll // 2:
         return [{"count": "", "length": steps, "steps": _steps(tiling, steps)}]
-    loop = {"count": f"steps / {UNROLL}", "length": UNROLL, "steps": _steps(tiling, UNROLL)}
-    rest = {"count": f"steps % {UNROLL}", "length": 1, "steps": _steps(tiling, 1)}
-    return [loop, rest] if steps % UNROLL else [loop]
+    loop = {"count": f"steps / {unroll}", "length": unroll, "steps": _steps(tiling, unroll)}
+    rest = {"count": f"steps % {unroll}", "length": 1, "steps": _steps(tiling, 1)}
+    return [loop, rest] if steps % unroll else [loop]
 
 
 def _steps(tiling: Tiling, count: int) -> list[dict[str, Any]]:
@@ -242,7 +266,36 @@ def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
         tile = _tile(tiling, rest, width, stored)
         tiles.append(tile | {"first": tiled if whole else 0, "last": "pixels"})
     step_weights = width * LANES * tiling.form.depth
-    return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
+    cut = {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
+    return cut | {"counted": False}
+
+
+def _uniform_panels(tiling: Tiling) -> list[dict[str, Any]]:
+    """Panels that leave all numbers of pixels and outputs to loops."""
+    if tiling.vectors == 1:
+        return [_uniform_panel(tiling, 1) | {"first": 0, "last": "outputs"}]
+    return [
+        _uniform_panel(tiling, tiling.vectors) | {"first": 0, "last": "rest"},
+        _uniform_panel(tiling, 1) | {"first": "rest", "last": "outputs"},
+    ]
+
+
+def _uniform_panel(tiling: Tiling, width: int) -> dict[str, Any]:
+    """Tiles of usual height, then pixel by pixel; a single vector may lack outputs."""
+    tiled = f"pixels / {tiling.height} * {tiling.height}"
+    heights = [(tiling.height, 0, tiled), (1, tiled, "pixels")]
+    if tiling.height == 1:
+        heights = [(1, 0, "pixels")]
+    tiles = [
+        _tile(tiling, height, width, width * LANES) | {"first": first, "last": last}
+        for height, first, last in heights
+    ]
+    return {
+        "tiles": tiles,
+        "width": width * LANES,
+        "step_weights": width * LANES * tiling.form.depth,
+        "counted": width == 1,
+    }
 
 
 def _tile(tiling: Tiling, height: int, width: int, stored: int) -> dict[str, Any]:

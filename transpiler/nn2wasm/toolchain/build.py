@@ -18,6 +18,7 @@ from nn2wasm.target import ArtifactKind, Target
 from nn2wasm.toolchain.promises import ABI_VERSION, finish_module, metadata_text
 from nn2wasm.toolchain.stack import stack_need
 from nn2wasm.toolchain.wasm_file import PAGE_BYTES
+from nn2wasm.toolchain.wasm_opt import run_wasm_opt
 from nn2wasm.toolchain.zig import run_zig
 
 UNKNOWN_STACK_BYTES = 8192  # where `stack_need` finds no bound
@@ -85,7 +86,7 @@ def build_wasm(
             *_compile_flags(tree, target, strict=strict),
             *("-isystem", str(runtime / "freestanding"), f"-I{runtime}"),
             *WASM_FLAGS,
-            *target.zig_flags,
+            *target.compiler_flags,
         )
         objects = _compile(_c_files(tree, "nn_runtime.c"), flags, folder)
         if stack_bytes is None:
@@ -107,7 +108,10 @@ def _link(objects: Sequence[str], folder: Path, stack_bytes: int, page_bytes: in
 
 def build_module(tree: SourceTree, target: Target, *, strict: bool = False) -> bytes:
     """A finished WebAssembly module with the metadata of `tree`."""
-    return finish_module(build_wasm(tree, target, strict=strict), tree.metadata)
+    linked = build_wasm(tree, target, strict=strict)
+    if target.wasm_opt:
+        linked = run_wasm_opt(linked, target)
+    return finish_module(linked, tree.metadata)
 
 
 def build_native(tree: SourceTree, target: Target, *, strict: bool = False) -> bytes:
@@ -127,7 +131,7 @@ def build_native(tree: SourceTree, target: Target, *, strict: bool = False) -> b
             [
                 *("cc", "-shared", "-fPIC", "-s", *sources, "-o", "library.bin"),
                 *_compile_flags(tree, target, strict=strict),
-                *target.zig_flags,
+                *target.compiler_flags,
             ],
             folder,
             doing="compile the generated C",

@@ -109,7 +109,7 @@ def verify_model(
     if module is None:
         progress("compiling")
         compiled = plan_model(model, chosen, options)
-        session = load(build_artifact(generate(compiled), chosen))
+        session = load(build_artifact(generate(compiled), compiled.plan.target))
     else:
         session = load(module)
     with session:
@@ -171,7 +171,7 @@ def same_results(
         chosen = find_target(str(theirs.metadata["target"]))
         compiled = plan_model(model, chosen, options or Options())
         drawn = take_samples(compiled, samples, count)
-        with load(build_artifact(generate(compiled), chosen)) as ours:
+        with load(build_artifact(generate(compiled), compiled.plan.target)) as ours:
             if ours.inputs != theirs.inputs:
                 return False
             for feeds in drawn.feeds:
