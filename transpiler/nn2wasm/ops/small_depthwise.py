@@ -17,7 +17,6 @@ from nn2wasm.ops.tiled_windows import ANY_WINDOW
 
 CHANNELS = 8
 """Of a block; the last overlaps the one before it."""
-TEMPLATE = "depthwise/small__simd128.c.j2"
 
 
 def small_depthwise_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
@@ -28,7 +27,15 @@ def small_depthwise_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
         return fits(node) or (f"fewer than {CHANNELS} channels" if few else "")
 
     return tuple(
-        tiled_row("depthwise", dtype, isa, needs, tiling, fits_blocks, TEMPLATE)
+        tiled_row(
+            "depthwise",
+            dtype,
+            isa,
+            needs,
+            tiling,
+            fits_blocks,
+            f"depthwise/small_{dtype}__simd128.c.j2",
+        )
         for dtype, isa, needs, tiling in INSTRUCTION_SETS
         if tiling.uniform and not tiling.form.guard and tiling.form.weight != "int16_t"
     )
