@@ -39,7 +39,7 @@ def _small(rows: Sequence[Row]) -> Iterator[Row]:
     """The same for small modules: a function for all layers."""
     for dtype, isa, needs, tiling in rows:
         if not tiling.shuffles and isa != "native":
-            small = replace(tiling, heights=(4,), line_vectors=4, uniform=True)
+            small = replace(tiling, heights=(4, 4), line_vectors=4, uniform=True)
             yield dtype, isa, needs | {SMALL}, small
 
 

@@ -87,9 +87,9 @@ class Tiling:
         lanes: of its widest vector; narrower ones hold what is left of a panel.
         shuffles: load several steps of a pixel and shuffle them into all lanes, for engines whose
             load into all lanes is slow.
-        uniform: one C function for all sizes, rather than one for each way to cut: tiles of usual
-            height, then pixel by pixel; usual panels, then vector by vector, stored as far as
-            there are outputs.
+        uniform: one C function for all sizes, rather than one for each way to cut: usual panels of
+            usual tiles, then pixel by pixel; then vector by vector, stored as far as there are
+            outputs.
     """
 
     form: Form
@@ -272,30 +272,27 @@ def _panel(tiling: Tiling, m: int, width: int, stored: int) -> dict[str, Any]:
 
 def _uniform_panels(tiling: Tiling) -> list[dict[str, Any]]:
     """Panels that leave all numbers of pixels and outputs to loops."""
-    if tiling.vectors == 1:
-        return [_uniform_panel(tiling, 1) | {"first": 0, "last": "outputs"}]
+    tiled = f"pixels / {tiling.height} * {tiling.height}"
+    heights = [(tiling.height, 0, tiled), (1, tiled, "pixels")]
+    pixels = [(1, 0, "pixels")]
+    usual = _uniform_panel(tiling, tiling.vectors, heights if tiling.height > 1 else pixels)
+    few = _uniform_panel(tiling, 1, pixels)
     return [
-        _uniform_panel(tiling, tiling.vectors) | {"first": 0, "last": "rest"},
-        _uniform_panel(tiling, 1) | {"first": "rest", "last": "outputs"},
+        usual | {"first": 0, "last": "rest", "counted": False},
+        few | {"first": "rest", "last": "outputs", "counted": True},
     ]
 
 
-def _uniform_panel(tiling: Tiling, width: int) -> dict[str, Any]:
-    """Tiles of usual height, then pixel by pixel; a single vector may lack outputs."""
-    tiled = f"pixels / {tiling.height} * {tiling.height}"
-    heights = [(tiling.height, 0, tiled), (1, tiled, "pixels")]
-    if tiling.height == 1:
-        heights = [(1, 0, "pixels")]
+def _uniform_panel(
+    tiling: Tiling, width: int, heights: list[tuple[int, Any, str]]
+) -> dict[str, Any]:
+    """A panel of that many vectors; `heights` are of its tiles, with their first and last pixel."""
     tiles = [
         _tile(tiling, height, width, width * LANES) | {"first": first, "last": last}
         for height, first, last in heights
     ]
-    return {
-        "tiles": tiles,
-        "width": width * LANES,
-        "step_weights": width * LANES * tiling.form.depth,
-        "counted": width == 1,
-    }
+    step_weights = width * LANES * tiling.form.depth
+    return {"tiles": tiles, "width": width * LANES, "step_weights": step_weights}
 
 
 def _tile(tiling: Tiling, height: int, width: int, stored: int) -> dict[str, Any]:
