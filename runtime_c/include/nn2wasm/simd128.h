@@ -23,10 +23,18 @@
 
 #include <stdint.h>
 #include <string.h>
+
 #ifdef __wasm__
 #include <wasm_simd128.h>
 #else
 #include "nn2wasm/wasm_simd128_portable.h"
+#endif
+
+/* For functions that should be there once; gcc objects to it on inline ones. */
+#if defined(__clang__)
+#define NN_APART __attribute__((noinline))
+#else
+#define NN_APART
 #endif
 
 static inline v128_t nn_pairs_load(const int8_t *w) {
@@ -156,7 +164,7 @@ static inline v128_t nn_bytes1(v128_t a) {
 
 /* The first bytes or floats of a vector, of which there are n: at most four. Nothing inlines what
    only the last outputs of a layer need. */
-static inline __attribute__((noinline)) void nn_put_few_bytes(int8_t *to, v128_t v, int n) {
+static inline NN_APART void nn_put_few_bytes(int8_t *to, v128_t v, int n) {
   for (; n > 0; --n, ++to) {
     wasm_v128_store8_lane(to, v, 0);
     v = wasm_u32x4_shr(v, 8);
@@ -168,7 +176,7 @@ static inline void nn_put_bytes(int8_t *to, v128_t v, int n) {
   else nn_put_few_bytes(to, v, n);
 }
 
-static inline __attribute__((noinline)) void nn_put_few_floats(float *to, v128_t v, int n) {
+static inline NN_APART void nn_put_few_floats(float *to, v128_t v, int n) {
   for (; n > 0; --n, ++to) {
     wasm_v128_store32_lane(to, v, 0);
     v = wasm_i32x4_shuffle(v, v, 1, 2, 3, 3);

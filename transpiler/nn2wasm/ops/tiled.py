@@ -93,7 +93,8 @@ def tiled_row(
 ) -> Kernel:
     """A row of a kernel table; the template is that of its kind where left out."""
     wide = tiling.form.weight == "int16_t"
-    shape = f"{tiling.height}x{tiling.vectors * 4}"
+    outputs = LANES if kind == "depthwise" else tiling.vectors * LANES
+    shape = f"{tiling.height}x{outputs}"
     return Kernel(
         symbol=f"nn_{kind}_{dtype}{'w16' if wide else ''}_{shape}__{isa}",
         template=template or f"{kind}/{dtype}__simd128.c.j2",
