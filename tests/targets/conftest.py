@@ -20,23 +20,25 @@ from nn2wasm.toolchain import build_artifact
 Builds = Callable[[TargetModel, str], Any]
 
 C = find_target("c")
+SIMD_C = replace(find_target("host"), kind=ArtifactKind.C)  # nothing that gcc cannot embed
 CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
 
 
 @pytest.fixture(scope="session")
 def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
-    """builds(model, "tree" | "clang" | "gcc" | "gcc -O3" | the name of a target).
+    """builds(model, "tree" | "SIMD tree" | "clang" | "gcc" | "gcc -O3" | the name of a target).
 
     What the session's tests ask for is built ahead of them, on all processors.
     """
     pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    trees: dict[TargetModel, SourceTree] = {}
+    trees: dict[tuple[TargetModel, str], SourceTree] = {}
     futures: dict[tuple[TargetModel, str], Future[Any]] = {}
 
-    def tree(model: TargetModel) -> SourceTree:
-        if model not in trees:
-            trees[model] = generate(plan_model(model.path, C))
-        return trees[model]
+    def tree(model: TargetModel, kind: str = "tree") -> SourceTree:
+        if (model, kind) not in trees:
+            target = C if kind == "tree" else SIMD_C
+            trees[model, kind] = generate(plan_model(model.path, target))
+        return trees[model, kind]
 
     def build(model: TargetModel, kind: str) -> Any:
         if kind == "clang":
@@ -58,7 +60,11 @@ def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
             kind = wanted.get("target") or wanted.get("compiler")
             if kind and isinstance(wanted.get("model"), TargetModel):
                 future(wanted["model"], kind)
-    yield lambda model, kind: tree(model) if kind == "tree" else future(model, kind).result()
+    yield (
+        lambda model, kind: (
+            tree(model, kind) if kind.endswith("tree") else future(model, kind).result()
+        )
+    )
     pool.shutdown(cancel_futures=True)
 
 

@@ -23,6 +23,7 @@ from nn2wasm.toolchain.promises import ABI_VERSION
 
 README_FLAGS = ("-std=c11", "-ffp-contract=off")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1")
+INCLUDES = ("-I.", f"-I{data_folder('runtime_c') / 'include'}")  # headers of headers too
 ARENA_PROGRAM = Path(__file__).with_name("run_in_arena.c")
 
 
@@ -119,7 +120,8 @@ def _flags(tree: SourceTree, flags: tuple[str, ...]) -> list[str]:
             str(port_bytes(port)) for port in tree.metadata[f"{kind}s"]
         )
     defined = [f"-DNN_{key}={value}" for key, value in macros.items()]
-    return [f"{tree.name}.c", *README_FLAGS, "-Wall", "-Wextra", "-Werror", *defined, "-I.", *flags]
+    checks = ("-Wall", "-Wextra", "-Werror", "-Wno-psabi")  # how wide vectors are passed
+    return [f"{tree.name}.c", *README_FLAGS, *checks, *defined, *INCLUDES, *flags]
 
 
 def _gcc(folder: Path, *arguments: str) -> None:

@@ -127,10 +127,11 @@ def test_native(model, compiler, builds, reference, record_property):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-def test_under_sanitizers(model, builds, reference, tmp_path):
+@pytest.mark.parametrize("kind", ["tree", "SIMD tree"])
+def test_under_sanitizers(model, kind, builds, reference, tmp_path):
     """WebAssembly does not check bounds inside its memory, nor signed overflow: gcc's checks do."""
     needs_sanitizers()
-    tree = builds(model, "tree")
+    tree = builds(model, kind)
     program = sanitized_program(tree, tmp_path)
     answers = [run_program(program, tree, feeds) for feeds in model.feeds]
     compare(model, "sanitizers", answers, reference(model))

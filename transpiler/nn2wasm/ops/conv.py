@@ -66,6 +66,8 @@ def _needs_small_depthwise(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
     if math.prod(op.geometry.kernel) > LARGEST_UNROLLED_WINDOW:
         return f"a window of more than {LARGEST_UNROLLED_WINDOW}"
+    if node.input(0).dtype is DType.F32 and node.input(0).shape[-1] < 4:
+        return "fewer than 4 channels"
     return _needs_depthwise(node)
 
 

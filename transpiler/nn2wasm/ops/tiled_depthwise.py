@@ -36,8 +36,10 @@ def tiled_depthwise(
     call_rows = 2 if geometry.stride[0] == geometry.dilation[0] == 1 < oh else 1
     groups = _Groups(geometry, tiling.form.depth, call_rows)
     operands = linear_operands(node, weights.reshape(c, -1), tiling, lo, hi)
-    packed = {"w": groups.pack(weights.reshape(c, *geometry.kernel))}
-    operands.constants = packed | operands.constants
+    by_channel = weights.reshape(c, *geometry.kernel)
+    if x.dtype is DType.F32:
+        by_channel = by_channel[_overlapping_channels(c)]
+    operands.constants = {"w": groups.pack(by_channel)} | operands.constants
     depth = tiling.form.depth
     operands.context |= {
         "dot": tiling.form.name,
@@ -100,13 +102,15 @@ def _in_place(node: Node, operands: Operands, groups: _Groups, tiling: Tiling, *
     """Adds what a kernel needs that reads rows where they lie; returns the items of a tile that is
     staged.
     """
-    geometry, ow = groups.geometry, node.output.shape[-2]
+    geometry, (ow, c) = groups.geometry, node.output.shape[-2:]
     tiles = _tiles(tiling, groups, ow, odd=odd, staged=False)
     for tile in tiles:
         tile["columns"] = staged_columns(geometry, tile["height"])
     padded = sum(column_padding(geometry, node.input(0).shape[-2], ow)[::2]) > 0
     operands.context |= {
         "tiles": tiles,
+        "blocks": [{"whole": True}],
+        "channel": "i" if c % LANES == 0 else "i + 4 <= channels ? i : channels - 4",
         "padded": padded,
         "staged_parameter": "float *restrict staged, " if padded else "",
         "pixel_at": "",
@@ -120,7 +124,13 @@ def _in_place(node: Node, operands: Operands, groups: _Groups, tiling: Tiling, *
     if not padded:
         return 0
     widest = staged_columns(geometry, min(ow, tiling.height))
-    return groups.reach * widest * node.output.shape[-1]
+    return groups.reach * widest * c
+
+
+def _overlapping_channels(c: int) -> list[int]:
+    """Channels in vectors; the last begins early enough to be whole."""
+    whole = c // LANES * LANES
+    return [*range(whole), *(range(c - LANES, c) if whole < c else ())]
 
 
 class _Groups:
