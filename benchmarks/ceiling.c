@@ -24,7 +24,9 @@ static inline v128_t step(v128_t sum, v128_t x, v128_t w) {
 
 __attribute__((export_name("nn_run"))) int nn_run(void) {
   v128_t sum[ROWS] = {0};
-  weights[0] = wasm_i8x16_splat((int8_t)input[0]);
+  /* Operands that no compiler knows or finds equal. */
+  for (int i = 0; i < STEPS; ++i) weights[i] = wasm_i8x16_splat((int8_t)((int)input[0] + i));
+  for (int i = 0; i < STEPS * ROWS; ++i) inputs[i] = wasm_i8x16_splat((int8_t)((int)input[0] - i));
   for (int repeat = 0; repeat < REPEATS; ++repeat) {
     for (int k = 0; k < STEPS; ++k) {
 #pragma clang loop unroll(full)
