@@ -12,6 +12,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A renderer of its own for every page: past the usual limit pages share them.
+  "--renderer-process-limit=256",
 ];
 
 const origin = await startServer();
