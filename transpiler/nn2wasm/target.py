@@ -94,6 +94,18 @@ class Target:
 # Loop strength reduction keeps the engine from folding constant offsets into loads.
 SIMD_SPEED_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
 
+SIMD128 = Target(
+    name="wasm-simd128",
+    summary="Node, browsers, edge workers: 128-bit SIMD",
+    kind=ArtifactKind.WASM,
+    zig_triple="wasm32-freestanding",
+    zig_flags=("-mcpu=lime1+simd128",),
+    speed_flags=SIMD_SPEED_FLAGS,
+    features=frozenset({"simd128"}),
+    alignment=16,
+    channel_multiple=8,
+)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="wasm",
@@ -104,39 +116,19 @@ TARGETS: tuple[Target, ...] = (
         optimize="size",
         traits=frozenset({"interp"}),
     ),
-    Target(
-        name="wasm-simd128",
-        summary="Node, browsers, edge workers: 128-bit SIMD",
-        kind=ArtifactKind.WASM,
-        zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128",),
-        speed_flags=SIMD_SPEED_FLAGS,
-        features=frozenset({"simd128"}),
-        alignment=16,
-        channel_multiple=8,
-    ),
-    Target(
+    SIMD128,
+    replace(
+        SIMD128,
         name="wasm-simd128-cranelift",
         summary="wasmtime and what embeds it: 128-bit SIMD",
-        kind=ArtifactKind.WASM,
-        zig_triple="wasm32-freestanding",
-        zig_flags=("-mcpu=lime1+simd128",),
-        speed_flags=SIMD_SPEED_FLAGS,
-        features=frozenset({"simd128"}),
         traits=frozenset({"slow_splat"}),
-        alignment=16,
-        channel_multiple=8,
     ),
-    Target(
+    replace(
+        SIMD128,
         name="wasm-relaxed",
         summary="new browsers, Node 22: relaxed SIMD; offer wasm-simd128 beside it",
-        kind=ArtifactKind.WASM,
-        zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1+simd128+relaxed_simd",),
-        speed_flags=SIMD_SPEED_FLAGS,
         features=frozenset({"simd128", "relaxed"}),
-        alignment=16,
-        channel_multiple=8,
     ),
     Target(
         name="c",
