@@ -48,7 +48,8 @@ class Options:
     Attributes:
         shapes: all sizes of inputs whose sizes the model leaves open, by input name.
         name: the model's name; that of its file where left out.
-        optimize: "speed" or "size"; what the target is usually made for where left out.
+        optimize: "speed", "size" or "memory"; what the target is usually made for where left out.
+        ram: bytes that the arena may have at most: layers run row by row as far as that needs it.
         wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
@@ -58,6 +59,7 @@ class Options:
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
     name: str = ""
     optimize: Optimize | None = None
+    ram: int | None = None
     wasm_opt: bool = False
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -142,7 +144,7 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
             "there are no quantizers at the border of this model to strip",
             hint="leave --io int8 out, or quantize the model",
         )
-    plan = make_plan(graph, target)
+    plan = make_plan(graph, target, options.ram)
     return Compiled(options.name or _name(model), onnx_model.sha256, plan, log)
 
 

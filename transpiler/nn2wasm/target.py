@@ -13,10 +13,12 @@ from typing import Literal, TypeAlias, get_args
 
 from nn2wasm.errors import TargetError, UnknownTarget
 
-Optimize: TypeAlias = Literal["speed", "size"]
+Optimize: TypeAlias = Literal["speed", "size", "memory"]
 OPTIMIZE: tuple[str, ...] = get_args(Optimize)
 SMALL = "small"
 """What kernels need that exist for small modules."""
+LEAST_MEMORY = "least_memory"
+"""What kernels need that exist for small arenas."""
 
 
 class ArtifactKind(Enum):
@@ -37,9 +39,11 @@ class Target:
         kind: what the build ends in.
         zig_triple: machine for zig, empty for the one that runs nn2wasm.
         zig_flags: further compiler flags.
-        optimize: what modules are made for: few milliseconds or few bytes.
+        optimize: what code is made for: few milliseconds or few bytes.
         speed_flags: compiler flags for the one.
         size_flags: for the other.
+        least_memory: layers run row by row wherever that needs less memory.
+        cache_bytes: tensors above it are better not whole: 0 where memory is as near as a cache.
         wasm_opt: binaryen's wasm-opt has a go at linked modules.
         features: instruction sets that kernels may use; "native": what runtime_c's native_simd.h
             makes of those of any machine but WebAssembly.
@@ -53,9 +57,11 @@ class Target:
     kind: ArtifactKind
     zig_triple: str = ""
     zig_flags: tuple[str, ...] = ()
-    optimize: Optimize = "speed"
+    optimize: Literal["speed", "size"] = "speed"
     speed_flags: tuple[str, ...] = ("-O3",)
     size_flags: tuple[str, ...] = ("-Os",)
+    least_memory: bool = False
+    cache_bytes: int = 0
     wasm_opt: bool = False
     features: frozenset[str] = frozenset()
     traits: frozenset[str] = frozenset()
@@ -69,26 +75,39 @@ class Target:
         return (*self.zig_flags, *chosen)
 
     @property
+    def optimized_for(self) -> str:
+        """What it is optimized for, in words."""
+        return f"{self.optimize} and memory" if self.least_memory else self.optimize
+
+    @property
     def offers(self) -> frozenset[str]:
         """All that kernels may need."""
-        return self.features | self.traits | ({SMALL} if self.optimize == "size" else frozenset())
+        aims = {SMALL: self.optimize == "size", LEAST_MEMORY: self.least_memory}
+        return self.features | self.traits | {aim for aim, wanted in aims.items() if wanted}
 
     def optimized(self, optimize: Optimize | None, *, wasm_opt: bool = False) -> Target:
-        """The target for modules that are to be fast or small.
+        """The target for code that is to be fast or small, or to need little memory.
 
         Args:
-            optimize: None: what the target is usually made for.
+            optimize: None: what the target is usually made for; "memory": the same code, layers run
+                row by row; "speed": row by row only where that is faster.
             wasm_opt: let wasm-opt rewrite the modules.
 
         Raises:
-            TargetError: neither fast nor small; wasm-opt where there is no module.
+            TargetError: none of these; wasm-opt where there is no module.
         """
         if optimize is not None and optimize not in OPTIMIZE:
             known = [("known", ", ".join(OPTIMIZE))]
             raise TargetError(f"cannot optimize for {optimize!r}", facts=known)
         if wasm_opt and self.kind is not ArtifactKind.WASM:
             raise TargetError(f"wasm-opt has no module to rewrite: {self.name} makes none")
-        return replace(self, optimize=optimize or self.optimize, wasm_opt=wasm_opt)
+        chosen = replace(self, wasm_opt=wasm_opt)
+        if optimize is None:
+            return chosen
+        if optimize == "memory":
+            return replace(chosen, least_memory=True)
+        least_memory = chosen.least_memory and optimize == "size"
+        return replace(chosen, optimize=optimize, least_memory=least_memory)
 
 
 # Loop strength reduction keeps the engine from folding constant offsets into loads.

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _text(artifact: Artifact) -> str:
     plan = artifact.compiled.plan
     name = harmless(artifact.compiled.name)
-    made_for = f"{plan.target.name}, optimized for {plan.target.optimize}"
+    made_for = f"{plan.target.name}, optimized for {plan.target.optimized_for}"
     work = f"{len(plan.calls)} layers, {count(plan.macs)} MAC"
     weights, runtime = artifact.weight_bytes, artifact.runtime_bytes
     lines = [f"{_place(artifact)}: {name} for {made_for}, {work}"]
@@ -72,7 +72,7 @@ def _facts(artifact: Artifact) -> dict[str, object]:
         "model": artifact.compiled.name,
         "model_sha256": artifact.compiled.sha256,
         "target": plan.target.name,
-        "optimize": plan.target.optimize,
+        "optimize": plan.target.optimized_for,
         "layers": len(plan.calls),
         "macs": plan.macs,
         "total_bytes": artifact.total_bytes,

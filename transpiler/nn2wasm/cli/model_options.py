@@ -11,6 +11,8 @@ from nn2wasm.target import OPTIMIZE
 if TYPE_CHECKING:
     from nn2wasm.api import Options
 
+BYTE_UNITS = {"K": 1024, "M": 1024**2}
+
 Shape = tuple[str, tuple[int, ...]]
 
 
@@ -40,7 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
     group.add_argument(
         "--optimize",
         choices=OPTIMIZE,
-        help="few milliseconds or few bytes; by default size for the target wasm, else speed",
+        help="few milliseconds, few bytes, or a small arena: layers run together row by row; "
+        "`nn2wasm targets --json` has the default of each target",
+    )
+    group.add_argument(
+        "--ram",
+        metavar="BYTES",
+        type=byte_count,
+        help="bytes that the arena may have at most, e.g. 36K: layers run row by row as far as it "
+        "takes",
     )
     group.add_argument(
         "--wasm-opt",
@@ -73,6 +83,7 @@ def read(arguments: argparse.Namespace) -> Options:
         shapes=dict(arguments.shape),
         name=arguments.name,
         optimize=arguments.optimize,
+        ram=arguments.ram,
         wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",
         limits=limits,
@@ -103,6 +114,14 @@ def _number(least: float, kind: Callable[[str], float], text: str) -> float:
 def positive(text: str) -> int:
     """A whole number above zero, for argparse."""
     return int(_number(1, int, text))
+
+
+def byte_count(text: str) -> int:
+    """A number of bytes for argparse: 36864, 36K or 1.5M."""
+    number, unit = text, 1
+    if text[-1:].upper() in BYTE_UNITS:
+        number, unit = text[:-1], BYTE_UNITS[text[-1:].upper()]
+    return int(_number(1 / unit, float, number) * unit)
 
 
 def not_negative(text: str) -> float:

@@ -37,7 +37,7 @@ def _facts(index: int) -> dict[str, object]:
         "traits": sorted(target.traits),
         "zig_triple": target.zig_triple,
         "zig_flags": list(target.zig_flags),
-        "optimize": target.optimize,
+        "optimize": target.optimized_for,
         "speed_flags": list(target.speed_flags),
         "size_flags": list(target.size_flags),
     }

@@ -142,6 +142,7 @@ class Lowering:
             bytes at least the output must begin before it.
         trail: the same where the rows are walked from the last to the first: by how many bytes at
             least the output must begin after it.
+        in_place: the output may be the very bytes of its input, where that dies here.
     """
 
     context: dict[str, Any]
@@ -153,6 +154,7 @@ class Lowering:
     arguments: tuple[int, ...] = (0,)
     lead: dict[int, int] = field(default_factory=dict)
     trail: dict[int, int] = field(default_factory=dict)
+    in_place: bool = False
 
 
 def window_overlap(window: Window, in_bytes: int, out_bytes: int) -> Overlap:

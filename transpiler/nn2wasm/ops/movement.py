@@ -31,6 +31,7 @@ from nn2wasm.ops.transpose_simd import (
     interleave_lowering,
 )
 from nn2wasm.ops.vectors import BYTES, simd_kernel
+from nn2wasm.target import LEAST_MEMORY
 
 LONGEST_INLINE = 512
 """Bytes of a run up to which vectors copy it sooner than an engine begins a memcpy."""
@@ -99,12 +100,39 @@ def copy_lowering(node: Node, copies: Sequence[dict[str, Any]], **extra: Any) ->
     return Lowering(context=context, arguments=arguments)
 
 
+def _not_planes(node: Node) -> str:
+    """Why a transposition is not that of planes of an image into its channels."""
+    op: Transpose = node.op  # type: ignore[assignment]
+    shape = node.input(0).shape
+    if op.perm != (0, 2, 3, 1) or shape[0] != 1:
+        return "it does not make channels of one image's planes"
+    return ""
+
+
+def _in_place_lowering(node: Node) -> Lowering:
+    _, c, h, w = node.input(0).shape
+    dtype = node.output.dtype
+    return Lowering(
+        context={"c": c, "h": h, "w": w, "row": c * w, "rows": c * h, "type": dtype.c_name},
+        scratch_bytes=c * w * dtype.bytes,
+        scratch_type=dtype.c_name,
+        in_place=True,
+    )
+
+
 @dataclass(frozen=True)
 class Transpose(Movement):
     """Axis i of the output is axis perm[i] of the input."""
 
     onnx_types = ("Transpose",)
     kernels = (
+        Kernel(
+            symbol="nn_interleave_in_place__scalar",
+            template="movement/interleave_in_place__scalar.c.j2",
+            dtype="any",
+            needs=frozenset({LEAST_MEMORY}),
+            fits=_not_planes,
+        ),
         simd_kernel("nn_interleave_16", "movement/interleave", "any", few_channels),
         simd_kernel("nn_transpose", "movement/transpose", "any", blocks_fit),
         *COPY,
@@ -131,6 +159,8 @@ class Transpose(Movement):
         return [np.asarray(inputs[0]).transpose(self.perm)]
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
+        if "in_place" in kernel.symbol:
+            return _in_place_lowering(node)
         if kernel.symbol.startswith("nn_interleave"):
             return interleave_lowering(node)
         if kernel.symbol.startswith("nn_transpose"):

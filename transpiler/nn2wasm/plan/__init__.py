@@ -1,6 +1,8 @@
 """From a lowered graph to a plan: kernels, schedule, memory."""
 
+from nn2wasm.plan.call import Call
 from nn2wasm.plan.memory import MemoryPlan
-from nn2wasm.plan.plan import Call, Plan, Segment, make_plan
+from nn2wasm.plan.plan import Plan, make_plan
+from nn2wasm.plan.segments import Segment
 
 __all__ = ["Call", "MemoryPlan", "Plan", "Segment", "make_plan"]

@@ -175,8 +175,8 @@ def _floor(storages: Sequence[Storage], steps: int) -> int:
     for storage in storages:
         change[storage.begin + 1] += storage.bytes
         change[storage.end + 2] -= storage.bytes
-        shared = (_saved(storage, other) for other in storage.leads)
-        saved[storage.begin + 1] += max(0, max(shared, default=0))
+        shared = sum(shared_bytes(storage, other) for other in storage.leads)
+        saved[storage.begin + 1] += min(shared, storage.bytes)
     floor = living = 0
     for index in range(steps + 2):
         living += change[index]
@@ -184,11 +184,21 @@ def _floor(storages: Sequence[Storage], steps: int) -> int:
     return floor
 
 
-def _saved(output: Storage, dying: Storage) -> int:
-    """Bytes that an output and the input it may overlap can share at most."""
-    forward = max(output.leads[dying] + dying.bytes, output.bytes)
-    backward = max(output.trails.get(dying, dying.bytes) + output.bytes, dying.bytes)
-    return output.bytes + dying.bytes - min(forward, backward)
+def shared_bytes(output: Storage, dying: Storage, lead: int | None = None) -> int:
+    """Bytes that an output and the input it may overlap can share at most.
+
+    Args:
+        output: written in a step.
+        dying: read in that step for the last time.
+        lead: how far the output must begin before it; None: as the output's `leads` and `trails`
+            say.
+    """
+    trail = dying.bytes
+    if lead is None:
+        lead, trail = output.leads[dying], output.trails.get(dying, trail)
+    forward = max(lead + dying.bytes, output.bytes)
+    backward = max(trail + output.bytes, dying.bytes)
+    return max(0, output.bytes + dying.bytes - min(forward, backward))
 
 
 def _verify(storages: Sequence[Storage]) -> None:

@@ -2,70 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from nn2wasm.errors import OverBudget
-from nn2wasm.ir import Graph, Node, Tensor
-from nn2wasm.ops.kernel import Choice, Lowering, Window
-from nn2wasm.ops.registry import KernelOp, choose
+from nn2wasm.ir import Graph
 from nn2wasm.ops.shape import is_alias
+from nn2wasm.plan.call import Call, make_call
+from nn2wasm.plan.lifetimes import allow_overlap, tensor_storages, walks_backward
 from nn2wasm.plan.memory import MemoryPlan, Storage, plan_offsets
+from nn2wasm.plan.segments import Segment, SegmentChooser
 from nn2wasm.target import Target
 
 LARGEST_ARENA = 2**29
-
-
-@dataclass(slots=True)
-class Call:
-    """A node with the kernel it got.
-
-    Attributes:
-        index: position in the schedule, from 0.
-        node: what is computed.
-        choice: the kernel, and those refused before it.
-        lowering: what the kernel's template and the planner need.
-        alignment: of its scratch, in bytes.
-        backward: rows are walked from the last to the first, over an input that dies here.
-    """
-
-    index: int
-    node: Node
-    choice: Choice
-    lowering: Lowering
-    alignment: int = 4
-    backward: bool = False
-
-    @property
-    def arguments(self) -> list[Tensor]:
-        """Tensors that are parameters of the kernel, in their order."""
-        return [self.node.input(index) for index in self.lowering.arguments]
-
-    @property
-    def fill_row_bytes(self) -> int:
-        """Size of the row that stands in for rows outside the image, 0 where none does."""
-        walk = self.lowering.walk
-        if not isinstance(walk, Window) or not walk.is_padded:
-            return 0
-        return walk.in_row_elements * self.arguments[0].dtype.bytes
-
-    @property
-    def scratch_offset(self) -> int:
-        """Where the kernel's own scratch begins behind the fill row, from the scratch's begin."""
-        return -(-self.fill_row_bytes // self.alignment) * self.alignment
-
-    @property
-    def scratch_bytes(self) -> int:
-        """The fill row and the kernel's own scratch."""
-        if not self.lowering.scratch_bytes:
-            return self.fill_row_bytes
-        return self.scratch_offset + self.lowering.scratch_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Layers executed together. One layer each: whole tensors between them."""
-
-    calls: tuple[Call, ...]
+ATTEMPTS = 6
+"""Cuts laid out in memory, at most, where the first does not reach what its segments need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,99 +59,97 @@ class Plan:
         return sum(len(data) for _, data in distinct)
 
 
-def make_plan(graph: Graph, target: Target) -> Plan:
-    """Chooses kernels and lays out memory for a lowered graph.
+def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
+    """Chooses kernels, cuts the network into segments and lays out memory.
+
+    Args:
+        graph: lowered.
+        target: what to plan for.
+        ram: bytes that the arena may have at most; the fastest plan among those that fit.
 
     Raises:
-        OverBudget: the arena would not fit any machine that this is for.
+        OverBudget: the arena would not fit `ram`, or any machine that this is for.
     """
-    nodes = [node for node in graph.nodes if not is_alias(node)]
-    calls = []
-    for index, node in enumerate(nodes):
-        choice = choose(node, target)
-        op = node.op
-        assert isinstance(op, KernelOp)
-        lowering = op.lower(node, choice.kernel)
-        calls.append(Call(index, node, choice, lowering, target.alignment))
-    memory = _plan_memory(graph, calls, target.alignment)
-    return Plan(graph, target, tuple(Segment((call,)) for call in calls), memory)
-
-
-def _plan_memory(graph: Graph, calls: list[Call], alignment: int) -> MemoryPlan:
-    holders = _storages(graph, calls, alignment)
-    storages = list(dict.fromkeys(holders.values()))
-    scratch: dict[int, Storage] = {}
-    for call in calls:
-        if call.scratch_bytes:
-            scratch[call.index] = Storage(call.scratch_bytes, call.index, call.index, alignment)
-    everything = [*storages, *scratch.values()]
-    arena_bytes, floor_bytes = plan_offsets(everything, len(calls)) if everything else (0, 0)
-    if arena_bytes > LARGEST_ARENA:
+    plan = _layer_by_layer(graph, target)
+    if target.least_memory or target.cache_bytes:
+        plan = _streamed(plan, ram)
+    if ram is not None and plan.memory.arena_bytes > ram:
+        plan = _streamed(_layer_by_layer(graph, replace(target, least_memory=True)), ram)
+    arena_bytes = plan.memory.arena_bytes
+    limit = LARGEST_ARENA if ram is None else ram
+    if arena_bytes > limit:
         raise OverBudget(
             f"the network's tensors need an arena of {arena_bytes} bytes",
-            facts=[("limit", f"{LARGEST_ARENA} bytes")],
+            facts=[("limit", f"{limit} bytes"), ("most is needed by", _largest_step(plan))],
         )
-    for call in calls:
-        call.backward = _walks_backward(holders[call.node.output])
+    return plan
+
+
+def _layer_by_layer(graph: Graph, target: Target) -> Plan:
+    nodes = [node for node in graph.nodes if not is_alias(node)]
+    calls = [make_call(index, node, target) for index, node in enumerate(nodes)]
+    return _plan(graph, target, [Segment((call,)) for call in calls])
+
+
+def _streamed(plan: Plan, ram: int | None) -> Plan:
+    """The plan with layers run row by row where that is faster, or needed for memory."""
+    chooser = SegmentChooser(plan.graph, plan.calls, plan.target)
+    least = chooser.least_peak()
+    if ram is None and not plan.target.least_memory:
+        segments = chooser.cheapest()
+        assert segments is not None
+        return _plan(plan.graph, plan.target, segments)
+    best, budget = plan, least if ram is None else max(ram, least)
+    for _ in range(ATTEMPTS):
+        segments = chooser.cheapest(budget)
+        assert segments is not None
+        made = _plan(plan.graph, plan.target, segments)
+        if made.memory.arena_bytes < best.memory.arena_bytes:
+            best = made
+        goal = least if ram is None else ram
+        if best.memory.arena_bytes <= goal:
+            break
+        budget = budget + max(1, budget // 64) if ram is None else max(least, budget - budget // 32)
+    return best
+
+
+def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
+    calls = [call for segment in segments for call in segment.calls]
+    steps = [step for step, segment in enumerate(segments) for _ in segment.calls]
+    holders = tensor_storages(graph, calls, steps, target.alignment)
+    scratch: dict[int, Storage] = {}
+    for step, segment in enumerate(segments):
+        scratch_bytes = max(call.scratch_bytes for call in segment.calls)
+        if scratch_bytes:
+            scratch[step] = Storage(scratch_bytes, step, step, target.alignment)
+        if segment.stretch is None:
+            allow_overlap(segment.calls[0], holders)
+            continue
+        for tensor, rows in (segment.rings or {}).items():
+            row_bytes = tensor.bytes // segment.stretch.rows_of(tensor)
+            holders[tensor].bytes = rows * row_bytes
+        for tensor, lead in (segment.leads or {}).items():
+            holders[tensor].leads[holders[segment.stretch.source]] = lead
+    everything = [*dict.fromkeys(holders.values()), *scratch.values()]
+    arena_bytes, floor_bytes = plan_offsets(everything, len(segments)) if everything else (0, 0)
+    placed = [
+        Segment((replace(call, backward=walks_backward(holders[call.node.output])),))
+        if segment.stretch is None
+        else segment
+        for segment, call in ((segment, segment.calls[0]) for segment in segments)
+    ]
     offsets = {tensor: storage.offset for tensor, storage in holders.items()}
-    places = {index: storage.offset for index, storage in scratch.items()}
-    return MemoryPlan(offsets, places, arena_bytes, floor_bytes)
+    places = {
+        call.index: scratch[step].offset
+        for call, step in zip(calls, steps, strict=True)
+        if step in scratch
+    }
+    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes)
+    return Plan(graph, target, tuple(placed), memory)
 
 
-def _storages(graph: Graph, calls: list[Call], alignment: int) -> dict[Tensor, Storage]:
-    """The storage of each tensor that is not constant; views share one."""
-    holders: dict[Tensor, Storage] = {}
-    end = len(calls)
-    for tensor in graph.inputs:
-        holders[tensor] = _storage(tensor, -1, alignment)
-    step = -1
-    for node in graph.nodes:
-        if is_alias(node):
-            holders[node.output] = holders[node.input(0)]
-            holders[node.output].tensors.append(node.output)
-            continue
-        step += 1
-        for tensor in node.activations:
-            holders[tensor].end = step
-        for tensor in node.outputs:
-            holders[tensor] = _storage(tensor, step, alignment)
-    for tensor in graph.outputs:
-        holders[tensor].end = end
-    for call in calls:
-        _allow_overlap(call, holders)
-    return holders
-
-
-def _walks_backward(output: Storage) -> bool:
-    """Whether the output lies over an input in the way that a backward walk bears, and no other."""
-    return any(
-        dying.offset <= output.offset + output.bytes - 1
-        and output.offset <= dying.offset + dying.bytes - 1
-        and output.offset + output.leads[dying] > dying.offset
-        for dying in output.trails
-    )
-
-
-def _storage(tensor: Tensor, step: int, alignment: int) -> Storage:
-    alignment = max(alignment, tensor.dtype.bytes)
-    return Storage(max(tensor.bytes, 1), step, step, alignment, [tensor])
-
-
-def _allow_overlap(call: Call, holders: dict[Tensor, Storage]) -> None:
-    """Lets the call's output overlap arguments that die here, where the kernel can bear it."""
-    output = holders[call.node.output]
-    for argument in dict.fromkeys(call.arguments):
-        if argument.is_constant:
-            continue
-        storage = holders[argument]
-        indices = [
-            index
-            for index in call.lowering.arguments
-            if call.node.input(index).data is None and holders[call.node.input(index)] is storage
-        ]
-        leads = [call.lowering.lead.get(index) for index in indices]
-        if storage.end == call.index and storage.begin < call.index and None not in leads:
-            output.leads[storage] = max(lead for lead in leads if lead is not None)
-            trails = [call.lowering.trail.get(index) for index in indices]
-            if None not in trails:
-                output.trails[storage] = max(trail for trail in trails if trail is not None)
+def _largest_step(plan: Plan) -> str:
+    """The layer with the largest tensors, for messages."""
+    calls = plan.calls
+    call = max(calls, key=lambda c: sum(t.bytes for t in {*c.node.activations, *c.node.outputs}))
+    return call.node.describe()

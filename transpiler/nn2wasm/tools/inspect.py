@@ -69,7 +69,7 @@ class ModelReport:
         sha256: of its file.
         producer: the program that wrote it, may be empty.
         target: what it is planned for.
-        optimize: "speed" or "size".
+        optimize: "speed", "size", "speed and memory" or "size and memory".
         inputs: what the host writes.
         outputs: what the host reads.
         operators: how often the model has each ONNX operator, functions inlined.
@@ -155,7 +155,7 @@ def _report(compiled: Compiled, operators: dict[str, int], producer: str) -> Mod
         sha256=compiled.sha256,
         producer=producer,
         target=plan.target.name,
-        optimize=plan.target.optimize,
+        optimize=plan.target.optimized_for,
         inputs=tuple(_port(tensor, tensor.name) for tensor in plan.graph.inputs),
         outputs=_outputs(plan.graph),
         operators=operators,
