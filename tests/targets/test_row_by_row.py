@@ -10,7 +10,7 @@ import onnx
 import pytest
 from cases import in_onnxruntime, run
 from native_gcc import needs_sanitizers, run_program, sanitized_program
-from streamed_networks import NETWORKS
+from streamed_networks import NETWORKS, NetworkWriter
 
 from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.errors import OverBudget
@@ -88,6 +88,16 @@ def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
         answers.append(run_program(sanitized_program(tree, folder), tree, {"x": x}))
     for output, value in answers[0].items():
         np.testing.assert_array_equal(answers[1][output], value)
+
+
+def test_what_leaves_the_cache_streams_where_there_is_one():
+    n = NetworkWriter(4, False)
+    model = n.model((1, 3, 64, 64), n.conv(n.conv(n.conv("x", 3, 96, 1), 96, 96, groups=96), 96, 4, 1))
+    plans = {name: plan_model(model, find_target(name)).plan for name in ("wasm", "wasm-simd128")}
+    assert streamed(plans["wasm"]) == 0
+    assert streamed(plans["wasm-simd128"]) == 3
+    small = NETWORKS["residuals"](False)
+    assert streamed(plan_model(small, find_target("wasm-simd128")).plan) == 0
 
 
 def test_a_budget_is_kept_by_the_cheapest_plan():

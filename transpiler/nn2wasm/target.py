@@ -110,6 +110,8 @@ class Target:
         return replace(chosen, optimize=optimize, least_memory=least_memory)
 
 
+CACHE_BYTES = 2**20
+"""A second-level cache, as laptops, phones and servers have it."""
 # Loop strength reduction keeps the engine from folding constant offsets into loads.
 SIMD_SPEED_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
 
@@ -123,6 +125,7 @@ SIMD128 = Target(
     features=frozenset({"simd128"}),
     alignment=16,
     channel_multiple=8,
+    cache_bytes=CACHE_BYTES,
 )
 
 TARGETS: tuple[Target, ...] = (
@@ -163,6 +166,7 @@ TARGETS: tuple[Target, ...] = (
         features=frozenset({"simd128", "native"}),
         alignment=16,
         channel_multiple=8,
+        cache_bytes=CACHE_BYTES,
     ),
 )
 
