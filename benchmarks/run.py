@@ -38,9 +38,10 @@ def main() -> None:
     parser.add_argument("--core", type=int, help="the core to run on")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument("--render", type=Path, help="only write the page anew, from such a file")
+    parser.add_argument("--page", type=Path, default=PAGE, help="docs/benchmarks.md by default")
     arguments = parser.parse_args()
     if arguments.render:
-        write_page(Results.read(arguments.render))
+        write_page(Results.read(arguments.render), arguments.page)
         return
     results = measure(arguments)
     if arguments.json:
@@ -52,7 +53,7 @@ def main() -> None:
     if results.disturbed > CALM:
         say(f"other programs had {results.disturbed:.0%} of the core: these figures are not calm")
     if not (arguments.quick or arguments.only or arguments.contenders):
-        write_page(results)
+        write_page(results, arguments.page)
 
 
 def measure(arguments: argparse.Namespace) -> Results:
@@ -109,9 +110,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def write_page(results: Results) -> None:
-    PAGE.write_text(page(results))
-    say(f"wrote {PAGE.relative_to(programs.HERE.parent)}")
+def write_page(results: Results, path: Path) -> None:
+    path.write_text(page(results))
+    say(f"wrote {path}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def comparison_table(results: Results, comparison: Comparison) -> str:
     for name in names:
         row = [name]
         for form in comparison.forms:
-            row.append(ms(results.milliseconds(comparison.ours, name, form[0])))
+            row.append(ms(comparison.our_milliseconds(results, name, form[0])))
             row.append(ms(results.milliseconds(comparison.peer, name, form[1])))
             row.append(times(comparison.ratio(results, name, form)))
         rows.append(row)

@@ -92,7 +92,9 @@ def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
 
 def test_what_leaves_the_cache_streams_where_there_is_one():
     n = NetworkWriter(4, False)
-    model = n.model((1, 3, 64, 64), n.conv(n.conv(n.conv("x", 3, 96, 1), 96, 96, groups=96), 96, 4, 1))
+    model = n.model(
+        (1, 3, 64, 64), n.conv(n.conv(n.conv("x", 3, 96, 1), 96, 96, groups=96), 96, 4, 1)
+    )
     plans = {name: plan_model(model, find_target(name)).plan for name in ("wasm", "wasm-simd128")}
     assert streamed(plans["wasm"]) == 0
     assert streamed(plans["wasm-simd128"]) == 3
