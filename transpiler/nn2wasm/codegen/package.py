@@ -78,7 +78,8 @@ def c_package(tree: SourceTree) -> dict[str, str | bytes]:
         name: render_template(f"{name}.j2", context)
         for name in ("main.c", "CMakeLists.txt", "README.md")
     }
-    return {**tree.files, f"{tree.name}.c": source, **headers, **own}
+    weights = {f"{tree.name}.weights": tree.weights} if tree.weights else {}
+    return {**tree.files, f"{tree.name}.c": source, **headers, **own, **weights}
 
 
 def _text(tree: SourceTree, ending: str) -> str:
