@@ -140,7 +140,8 @@ def write_sources(tree: SourceTree, folder: Path) -> None:
 
 def zig_flags(target: Target) -> list[str]:
     """By which zig's clang compiles for a target."""
-    return ["-target", target.zig_triple, *target.compiler_flags, *COMPILE_FLAGS, *_includes()]
+    triple = ["-target", target.zig_triple] if target.zig_triple else []
+    return [*triple, *target.compiler_flags, *COMPILE_FLAGS, *_includes()]
 
 
 def gcc_flags(board: Board, target: Target) -> list[str]:
