@@ -19,7 +19,7 @@ from nn2wasm.frontends.onnx_model import read_model
 from nn2wasm.ir import DType
 from nn2wasm.passes import PIPELINE, PassLog, PassOptions, run_passes
 from nn2wasm.plan import Plan, make_plan
-from nn2wasm.target import ArtifactKind, Optimize, Target, Weights, find_target
+from nn2wasm.target import FROM_HOST, ArtifactKind, Optimize, Target, Weights, find_target
 from nn2wasm.toolchain import build_artifact, module_sizes
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def compile_model(
     if kind is not ArtifactKind.C:
         tree = generate(compiled)
         data = build_artifact(tree, compiled.plan.target)
-        from_host = compiled.plan.target.weights == "host"
+        from_host = compiled.plan.target.weights == FROM_HOST
         beside = {path.with_suffix(WEIGHTS_SUFFIX).name: tree.weights} if from_host else {}
         write_files(path.parent, {path.name: data, **beside}, make_folder=False)
         arena_bytes = compiled.plan.memory.arena_bytes

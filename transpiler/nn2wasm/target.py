@@ -168,6 +168,45 @@ SIMD128 = Target(
     cache_bytes=CACHE_BYTES,
 )
 
+
+# An FPU of single precision takes ten instructions more from a sum to a byte.
+FIXED_POINT = frozenset({"fixed_point"})
+
+
+def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = "") -> Target:
+    """A Cortex-M core: C sources, and how zig compiles them for it.
+
+    Args:
+        name: Arm's name of the core, lower case.
+        cpu: zig's name of the core with its extensions.
+        summary: what people call chips with it.
+        hard: it has an FPU, and floats travel in its registers.
+        offers: its instruction sets, one blank between them.
+    """
+    return Target(
+        name=name,
+        summary=f"{summary}: C11 sources",
+        kind=ArtifactKind.C,
+        zig_triple="thumb-freestanding-eabihf" if hard else "thumb-freestanding-eabi",
+        zig_flags=(f"-mcpu={cpu}",),
+        speed_flags=("-O2",),
+        features=frozenset(offers.split()),
+        traits=FIXED_POINT if hard else FIXED_POINT | {"no_fpu"},
+    )
+
+
+CORTEX_M = (
+    _cortex_m("cortex-m0", "cortex_m0", "RP2040, STM32F0, nRF51", hard=False),
+    _cortex_m("cortex-m3", "cortex_m3", "STM32F1, SAM3X", hard=False),
+    _cortex_m("cortex-m4", "cortex_m4+vfp4d16sp", "STM32F4, nRF52840", hard=True, offers="dsp"),
+    _cortex_m("cortex-m7", "cortex_m7+fp_armv8d16sp", "STM32H7", hard=True, offers="dsp"),
+    _cortex_m("cortex-m33", "cortex_m33+fp_armv8d16sp", "STM32U5, RP2350", hard=True, offers="dsp"),
+    _cortex_m(
+        "cortex-m55", "cortex_m55+fp_armv8d16+mve_fp", "STM32N6", hard=True, offers="dsp mve"
+    ),
+    _cortex_m("cortex-m85", "cortex_m85+fp_armv8d16+mve_fp", "RA8", hard=True, offers="dsp mve"),
+)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="wasm",
@@ -195,6 +234,22 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="c",
         summary="portable C11 sources, nothing compiled",
+        kind=ArtifactKind.C,
+        speed_flags=("-O2",),
+    ),
+    *CORTEX_M,
+    Target(
+        name="rv32imc",
+        summary="RISC-V without an FPU (ESP32-C3, CH32V): C11 sources",
+        kind=ArtifactKind.C,
+        zig_triple="riscv32-freestanding-ilp32",
+        zig_flags=("-mcpu=generic_rv32+m+c",),
+        speed_flags=("-O2",),
+        traits=FIXED_POINT | {"no_fpu"},
+    ),
+    Target(
+        name="esp32",
+        summary="Xtensa LX6 and LX7 (ESP32, ESP32-S3): C11 sources",
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
     ),

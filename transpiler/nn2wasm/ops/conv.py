@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -86,19 +87,21 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
-        Kernel(
-            symbol="nn_depthwise_s8__scalar",
-            template="depthwise/s8__scalar.c.j2",
-            dtype="s8",
-            fits=_needs_depthwise,
+        *with_integer_rows(
+            Kernel(
+                symbol="nn_depthwise_s8__scalar",
+                template="depthwise/s8__scalar.c.j2",
+                dtype="s8",
+                fits=_needs_depthwise,
+            ),
+            Kernel(
+                symbol="nn_gemm_s8_1x4__scalar",
+                template="gemm/s8__scalar.c.j2",
+                dtype="s8",
+                fits=_needs_pointwise,
+            ),
+            Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         ),
-        Kernel(
-            symbol="nn_gemm_s8_1x4__scalar",
-            template="gemm/s8__scalar.c.j2",
-            dtype="s8",
-            fits=_needs_pointwise,
-        ),
-        Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         Kernel(
             symbol="nn_depthwise_f32__scalar",
             template="depthwise/f32__scalar.c.j2",
@@ -190,7 +193,13 @@ class Conv(Linear):
             }
             return tiled[kind](node, kernel)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
-        return forms[kind](node)
+        return forms[kind](node, kernel)
+
+    def channel_weights(self, node: Node) -> Array:
+        return self._weights(node).reshape(node.output.shape[-1], -1)
+
+    def folds_zero_point(self, node: Node) -> bool:
+        return bool(_needs_depthwise(node))
 
     def _tiled_pointwise(self, node: Node, kernel: Kernel) -> Lowering:
         """A matrix product for a number of pixels at a time."""
@@ -209,11 +218,11 @@ class Conv(Linear):
         lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
         return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
 
-    def _pointwise(self, node: Node) -> Lowering:
+    def _pointwise(self, node: Node, kernel: Kernel) -> Lowering:
         """A matrix product for each row of pixels."""
         x, y = node.input(0), node.output
         w, c, oc = x.shape[-2], x.shape[-1], y.shape[-1]
-        operands = self._operands(node, self._weights(node).reshape(oc, c))
+        operands = self._operands(node, kernel, self._weights(node).reshape(oc, c))
         pointers = Pointers("    " if w > 1 else "  ", "x")
         operands.context |= {"m": w, "many": w > 1}
         operands.context |= outputs_context(pointers, c, oc, *linear_names(operands.context))
@@ -223,19 +232,19 @@ class Conv(Linear):
         lowering = Lowering(context=operands.context, constants=operands.constants, walk=rows)
         return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
-    def _depthwise(self, node: Node) -> Lowering:
+    def _depthwise(self, node: Node, kernel: Kernel) -> Lowering:
         """One filter a channel: weights [ky][kx][channel]."""
-        operands = self._operands(node, self._weights(node).reshape(node.output.shape[-1], -1))
+        operands = self._operands(node, kernel, self.channel_weights(node))
         operands.constants["w"] = np.ascontiguousarray(operands.constants["w"].T)
         context = operands.context
         context["scale_c"] = context.get("scale") or "scale[c]"
         return self._windowed(node, operands)
 
-    def _patches(self, node: Node) -> Lowering:
+    def _patches(self, node: Node, kernel: Kernel) -> Lowering:
         """The inputs under a window are gathered, then multiplied with weights [oc][ky][kx][ic]."""
         x, oc = node.input(0), node.output.shape[-1]
         packed = self._weights(node).transpose(0, 2, 3, 1).reshape(oc, -1)
-        operands = self._operands(node, packed)
+        operands = self._operands(node, kernel, packed)
         operands.context |= self._patch_context(x.shape, oc, linear_names(operands.context))
         lowering = self._windowed(node, operands)
         lowering.scratch_bytes = math.prod(self.geometry.kernel) * x.shape[-1] * x.dtype.bytes
@@ -247,17 +256,17 @@ class Conv(Linear):
         oc, c = node.output.shape[-1], node.input(0).shape[-1]
         return node.input(1).value.reshape(oc, c // self.groups, *self.geometry.kernel)
 
-    def _operands(self, node: Node, weights: Array) -> Operands:
+    def _operands(self, node: Node, kernel: Kernel, weights: Array) -> Operands:
         """Context and constants that all forms share; `weights` is [oc, k]."""
         if node.input(0).dtype is DType.F32:
             context = store_context(self.lo, self.hi)
             context |= {"item_type": "float", "fill": "0.0f", "x_zero_point": 0}
             bias = bias_values(node, weights.shape[0])
             return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
-        depthwise = not _needs_depthwise(node)
         operands = linear_s8(
-            node, weights, self.lo, self.hi, fold=not depthwise, uniform_scale=True
-        )
+            node, weights, self.lo, self.hi, fold=self.folds_zero_point(node), uniform_scale=True,
+            form=self.fixed_point(node) if kernel.integers else None,
+        )  # fmt: skip
         zero_point = operands.context["x_zero_point"]
         operands.context |= {
             "item_type": "int8_t",

@@ -16,6 +16,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
 from nn2wasm.ops.elementwise import Binary
+from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -42,7 +43,9 @@ class Gemm(Linear):
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
         *simd_kernels("gemm", always),
-        Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
+        *with_integer_rows(
+            Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
+        ),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -86,18 +89,24 @@ class Gemm(Linear):
     def macs(self, node: Node) -> int:
         return node.output.element_count * node.input(0).shape[-1]
 
+    def channel_weights(self, node: Node) -> Array:
+        w = node.input(1).value
+        return np.ascontiguousarray(w if self.trans_w else w.T)
+
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         x, y = node.input(0), node.output
         k, n = x.shape[-1], y.shape[-1]
         m = x.element_count // k
-        w = node.input(1).value
-        packed = np.ascontiguousarray(w if self.trans_w else w.T)
+        packed = self.channel_weights(node)
         if kernel.tiling is not None:
             return tiled_product(node, kernel, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":
-            linear = linear_s8(node, packed, self.lo, self.hi, fold=True, uniform_scale=True)
+            form = self.fixed_point(node) if kernel.integers else None
+            linear = linear_s8(
+                node, packed, self.lo, self.hi, fold=True, uniform_scale=True, form=form
+            )
             context |= linear.context
             constants |= linear.constants
         else:
