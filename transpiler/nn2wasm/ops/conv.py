@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.dual import dual_kernel, dual_product, dual_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -76,6 +77,11 @@ def _needs_pointwise(node: Node) -> str:
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
 
 
+def _needs_one_group(node: Node) -> str:
+    op: Conv = node.op  # type: ignore[assignment]
+    return "" if op.groups == 1 else "groups"
+
+
 @dataclass(frozen=True)
 class Conv(Linear):
     """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
@@ -86,6 +92,8 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        dual_kernel("gemm", _needs_pointwise),
+        dual_kernel("conv", _needs_one_group),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
             template="depthwise/s8__scalar.c.j2",
@@ -189,6 +197,8 @@ class Conv(Linear):
                 "conv": self._tiled_rows,
             }
             return tiled[kind](node, kernel)
+        if kernel.isa == "dsp":
+            return self._dual(node, kind)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node)
 
@@ -208,6 +218,13 @@ class Conv(Linear):
         assert kernel.tiling is not None
         lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
         return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
+
+    def _dual(self, node: Node, kind: str) -> Lowering:
+        """Two products an instruction."""
+        weights = self._weights(node)
+        if kind == "gemm":
+            return dual_product(node, weights.reshape(weights.shape[0], -1), self.lo, self.hi)
+        return dual_rows(node, weights, self.geometry, self.lo, self.hi)
 
     def _pointwise(self, node: Node) -> Lowering:
         """A matrix product for each row of pixels."""

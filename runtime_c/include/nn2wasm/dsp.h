@@ -1,0 +1,148 @@
+/* Two integers of 16 bits in a word, as the DSP extension of Armv7E-M and Armv8-M multiplies them.
+ *
+ * "Even" are bytes 0 and 2 of a word, "odd" are bytes 1 and 3, each with its sign. Other machines
+ * compute the same integers in plain C.
+ */
+#ifndef NN2WASM_DSP_H
+#define NN2WASM_DSP_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "nn2wasm/requantize.h"
+
+#if defined(__ARM_FEATURE_DSP)
+#include <arm_acle.h>
+
+static inline uint32_t nn_word(const int8_t *p) {
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+static inline uint32_t nn_even(uint32_t v) { return (uint32_t)__sxtb16((int8x4_t)v); }
+
+static inline uint32_t nn_odd(uint32_t v) { return (uint32_t)__sxtb16((int8x4_t)__ror(v, 8)); }
+
+static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
+  return __smlad((int16x2_t)x, (int16x2_t)w, acc);
+}
+
+/* The low 16 bits as an integer of 8. */
+static inline int8_t nn_saturate(int32_t v) { return (int8_t)__ssat16((int16x2_t)v, 8); }
+
+static inline int8_t nn_saturate_positive(int32_t v) { return (int8_t)__usat16((int16x2_t)v, 7); }
+
+#else
+
+static inline uint32_t nn_word(const int8_t *p) {
+  const uint8_t *const b = (const uint8_t *)p;
+  return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+}
+
+static inline uint32_t nn_pair(int32_t low, int32_t high) {
+  return ((uint32_t)low & 0xFFFFu) | (uint32_t)high << 16;
+}
+
+static inline uint32_t nn_even(uint32_t v) { return nn_pair((int8_t)v, (int8_t)(v >> 16)); }
+
+static inline uint32_t nn_odd(uint32_t v) { return nn_even(v >> 8); }
+
+static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
+  return acc + (int16_t)x * (int16_t)w + (int16_t)(x >> 16) * (int16_t)(w >> 16);
+}
+
+static inline int8_t nn_saturate(int32_t v) {
+  const int16_t low = (int16_t)v;
+  return (int8_t)(low < -128 ? -128 : low > 127 ? 127 : low);
+}
+
+static inline int8_t nn_saturate_positive(int32_t v) {
+  const int16_t low = (int16_t)v;
+  return (int8_t)(low < 0 ? 0 : low > 127 ? 127 : low);
+}
+
+#endif
+
+#if defined(__GNUC__)
+#define NN_STAGE static __attribute__((noinline, unused)) /* one for all kernels */
+#else
+#define NN_STAGE static inline
+#endif
+#if defined(__clang__)
+#define NN_ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define NN_ROLLED
+#endif
+
+/* acc * m rounded to an integer, with what else `shifter` adds, in the low 16 bits.
+   shifter: 1.5 * 2^23 and an even integer; the sum is below 2^15. */
+static inline int32_t nn_scaled(int32_t acc, float m, float shifter) {
+  const float v = (float)acc * m + shifter;
+  int32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
+
+/* The low 16 bits between lo and hi. */
+static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
+  const int q = nn_saturate(v);
+  return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+}
+
+/* Pairs of inputs in the order of nn_even and nn_odd, `step` words apart; zeros behind the last. */
+NN_STAGE void nn_stage_pairs(uint32_t *to, int step, const int8_t *x, int count) {
+  NN_ROLLED
+  for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
+    const uint32_t v = nn_word(x);
+    to[0] = nn_even(v);
+    to[step] = nn_odd(v);
+  }
+  if (count > 0) {
+    int8_t last[4] = {0, 0, 0, 0};
+    memcpy(last, x, (size_t)count);
+    to[0] = nn_even(nn_word(last));
+    to[step] = nn_odd(nn_word(last));
+  }
+}
+
+/* A window over rows of `width` columns, and what stands for columns outside. */
+typedef struct {
+  int rows, taps, dilation, width, channels, fill;
+} nn_window;
+
+/* The pairs of all inputs under a window whose first column is `left`; `patch` holds them as bytes
+   and three more where they do not lie in whole words. */
+NN_STAGE void nn_stage_window(uint32_t *to, int step, const int8_t *const *rows, int left,
+    const nn_window *window, int8_t *patch) {
+  const int c = window->channels, run = window->taps * c, whole = run % 4 == 0;
+  int8_t *at = patch;
+  const int beyond = (left + window->taps) * c + (whole ? 0 : 3); /* what copying words reads */
+  if (window->dilation == 1 && left >= 0 && beyond <= window->width * c) {
+    for (int ky = 0; ky < window->rows; ++ky) {
+      const int8_t *const x = rows[ky] + left * c;
+      if (whole) {
+        nn_stage_pairs(to, step, x, run);
+        to += run / 2 * step;
+      } else {
+        for (int i = 0; i < run; i += 4) memcpy(at + i, x + i, 4);
+        at += run;
+      }
+    }
+    if (whole) return;
+  } else {
+    for (int ky = 0; ky < window->rows; ++ky) {
+      for (int kx = 0; kx < window->taps; ++kx, at += c) {
+        const int ix = left + kx * window->dilation;
+        if (ix >= 0 && ix < window->width) {
+          memcpy(at, rows[ky] + ix * c, (size_t)c);
+        } else {
+          memset(at, window->fill, (size_t)c);
+        }
+      }
+    }
+  }
+  nn_stage_pairs(to, step, patch, window->rows * run);
+}
+
+#endif
