@@ -28,6 +28,10 @@ static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
   return __smlad((int16x2_t)x, (int16x2_t)w, acc);
 }
 
+static inline int32_t nn_low_add(int32_t acc, uint32_t x, uint32_t w) {
+  return __smlabb((int32_t)x, (int32_t)w, acc);
+}
+
 /* The low 16 bits as an integer of 8. */
 static inline int8_t nn_saturate(int32_t v) { return (int8_t)__ssat16((int16x2_t)v, 8); }
 
@@ -52,6 +56,10 @@ static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
   return acc + (int16_t)x * (int16_t)w + (int16_t)(x >> 16) * (int16_t)(w >> 16);
 }
 
+static inline int32_t nn_low_add(int32_t acc, uint32_t x, uint32_t w) {
+  return acc + (int16_t)x * (int16_t)w;
+}
+
 static inline int8_t nn_saturate(int32_t v) {
   const int16_t low = (int16_t)v;
   return (int8_t)(low < -128 ? -128 : low > 127 ? 127 : low);
@@ -74,6 +82,20 @@ static inline int8_t nn_saturate_positive(int32_t v) {
 #else
 #define NN_ROLLED
 #endif
+
+/* The low halves of two words, and the high ones. */
+static inline uint32_t nn_join_low(uint32_t a, uint32_t b) { return (a & 0xFFFFu) | b << 16; }
+
+static inline uint32_t nn_join_high(uint32_t a, uint32_t b) { return a >> 16 | (b & 0xFFFF0000u); }
+
+/* The bytes of two words as pairs, one a channel; channels are `step` words apart. */
+static inline void nn_put_pairs(uint32_t *to, int step, uint32_t a, uint32_t b) {
+  const uint32_t low = nn_join_low(a, b), high = nn_join_high(a, b);
+  to[0] = nn_even(low);
+  to[step] = nn_odd(low);
+  to[2 * step] = nn_even(high);
+  to[3 * step] = nn_odd(high);
+}
 
 /* acc * m rounded to an integer, with what else `shifter` adds, in the low 16 bits.
    shifter: 1.5 * 2^23 and an even integer; the sum is below 2^15. */

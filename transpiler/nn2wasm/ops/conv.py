@@ -19,6 +19,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.dual import dual_kernel, dual_product, dual_rows
+from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -92,6 +93,7 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        dual_depthwise_kernel(_needs_small_depthwise),
         dual_kernel("gemm", _needs_pointwise),
         dual_kernel("conv", _needs_one_group),
         Kernel(
@@ -222,6 +224,8 @@ class Conv(Linear):
     def _dual(self, node: Node, kind: str) -> Lowering:
         """Two products an instruction."""
         weights = self._weights(node)
+        if kind == "depthwise":
+            return dual_depthwise(node, weights, self.geometry, self.lo, self.hi)
         if kind == "gemm":
             return dual_product(node, weights.reshape(weights.shape[0], -1), self.lo, self.hi)
         return dual_rows(node, weights, self.geometry, self.lo, self.hi)

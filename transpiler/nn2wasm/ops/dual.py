@@ -7,6 +7,7 @@ offline so that widening a word's even and odd bytes gives these pairs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,8 @@ OUTPUTS = 2
 """Of a tile."""
 HEIGHT = 3
 """Pixels of a usual tile: its six sums, three inputs and a weight are what registers hold."""
+REST_COST = (0.0, 1.4, 2.2)
+"""Of a tile that is one or two pixels high, in pixels of a usual one."""
 WORD = 4
 """Bytes of a word, and inputs of a step."""
 ROUNDS = 12582912
@@ -52,13 +55,14 @@ def _needs_bytes(node: Node) -> str:
 
 
 def dual_product(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
-    """A product with [n][k] weights, all pixels at a time."""
+    """A product with [n][k] weights, an image's row of pixels at a time, or a few rows."""
     x, y = node.input(0), node.output
     n, k = weights.shape
-    m = x.element_count // k
+    total = x.element_count // k
+    m = _pixels_of_call(total, x.shape[-2] if len(x.shape) > 2 else 1)
     operands = _operands(node, weights, lo, hi, m)
     operands.sizes |= {"pixels": m, "inputs": k}
-    rows = Rows(count=1, in_row_elements=m * k, out_row_elements=m * n)
+    rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
     lowering = _scratch(operands.lowering(rows), m, k)
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
@@ -94,6 +98,19 @@ def dual_rows(
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
+def _pixels_of_call(total: int, row: int) -> int:
+    """A divisor of all pixels, in whole rows, that wastes little on incomplete tiles: the smaller,
+    the further may an output lie over its input.
+    """
+
+    def cost(count: int) -> float:
+        tiles = count // HEIGHT * HEIGHT + REST_COST[count % HEIGHT]
+        return tiles / count * (1 + math.log2(count) / 50)
+
+    rows = total // row
+    return min((row * d for d in range(1, rows + 1) if rows % d == 0), key=cost)
+
+
 def _scratch(lowering: Lowering, pixels: int, k: int) -> Lowering:
     lowering.scratch_bytes = min(pixels, HEIGHT) * staged_words(k) * WORD
     lowering.scratch_type = "uint32_t"
@@ -114,7 +131,7 @@ def _operands(node: Node, weights: Array, lo: float, hi: float, pixels: int) -> 
     operands.constants = {"w": pack_pairs(weights), **operands.constants}
     operands.context |= {"tiles": _tiles(pixels, unroll), "unroll": unroll}
     operands.sizes |= {"outputs": n, "steps": steps}
-    _requantize(node, operands, weights, lo, hi)
+    requantization(node, operands, weights, lo, hi)
     return operands
 
 
@@ -132,7 +149,7 @@ def pack_pairs(weights: Array) -> Array:
     return np.ascontiguousarray(pairs).reshape(-1).view("<u4").astype(np.uint32)
 
 
-def _requantize(node: Node, operands: Operands, weights: Array, lo: float, hi: float) -> None:
+def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi: float) -> None:
     """Adds how a sum becomes a byte: as what stands before and after the sum and its scale."""
     quant = node.output.quant
     assert quant is not None
@@ -161,15 +178,15 @@ def _requantize(node: Node, operands: Operands, weights: Array, lo: float, hi: f
 
 
 def _tiles(pixels: int, unroll: int) -> list[dict[str, Any]]:
-    """Usual tiles, then pixel by pixel."""
-    whole = f"pixels / {HEIGHT} * {HEIGHT}"
+    """Usual tiles, then one of the pixels that are left."""
+    whole, rest = f"pixels / {HEIGHT} * {HEIGHT}", pixels % HEIGHT
     tiles = []
     if pixels >= HEIGHT:
-        last = "pixels" if pixels % HEIGHT == 0 else whole
+        last = whole if rest else "pixels"
         tiles.append(_tile(HEIGHT, unroll) | {"first": "0", "last": last})
-    if pixels % HEIGHT:
-        first = whole if pixels > HEIGHT else "0"
-        tiles.append(_tile(1, unroll) | {"first": first, "last": "pixels"})
+    if rest:
+        first = whole if pixels >= HEIGHT else "0"
+        tiles.append(_tile(rest, unroll) | {"first": first, "last": "pixels"})
     return tiles
 
 

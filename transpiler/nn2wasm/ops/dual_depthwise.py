@@ -1,0 +1,205 @@
+"""Depthwise convolution with dual multiply-accumulates: pairs of taps, four channels staged at once.
+
+Rows under the window are paired, and the taps of a row that is left over. A word of four channels
+from either side of a pair is widened to one pair for each channel, once for all windows that meet
+it; then channel by channel, its weights in registers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.dual import WORD, requantization
+from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
+from nn2wasm.ops.linear import linear_s8
+from nn2wasm.ops.spatial import Geometry, image_context, image_window
+
+HEIGHT = 3
+"""Pixels of a tile."""
+LARGEST_STRIP = 1024
+"""Bytes of staged columns, where a tile's do not take more."""
+
+
+def dual_depthwise_kernel(fits: Callable[[Node], str]) -> Kernel:
+    """The row of the table."""
+
+    def fits_words(node: Node) -> str:
+        if node.output.dtype is not DType.S8:
+            return "its result is not quantized"
+        few = node.output.shape[-1] < WORD
+        return fits(node) or (f"fewer than {WORD} channels" if few else "")
+
+    return Kernel(
+        symbol=f"nn_depthwise_s8_{HEIGHT}x1__dsp",
+        template="depthwise/s8__dsp.c.j2",
+        dtype="s8",
+        needs=frozenset({"dsp"}),
+        fits=fits_words,
+        headers=("nn2wasm/dsp.h",),
+    )
+
+
+class _Register(NamedTuple):
+    """Weights of two taps, or of one; `at` is the word of a column's record that they multiply."""
+
+    taps: tuple[tuple[int, int], ...]
+    column: int
+    at: int
+
+
+def dual_depthwise(
+    node: Node, weights: Array, geometry: Geometry, lo: float, hi: float
+) -> Lowering:
+    """Depthwise convolution with [c][1][kh][kw] weights, an output row at a time."""
+    x, y = node.input(0), node.output
+    c, pixels = x.shape[-1], y.shape[-2]
+    registers = _registers(geometry.kernel)
+    operands = linear_s8(node, weights.reshape(c, -1), lo, hi, fold=True)
+    packed = _pack(weights.reshape(c, *geometry.kernel), registers)
+    operands.constants = {"w": packed, **operands.constants}
+    record = -(-geometry.kernel[0] // 2)
+    span = _span(geometry, record, pixels)
+    columns = _columns(geometry, span)
+    operands.context |= image_context(geometry, x, y) | _staging(geometry)
+    operands.context |= {
+        "loads": _loads(registers),
+        "tiles": [_tile(geometry, registers, record, height) for height in (HEIGHT, 1)],
+    }
+    operands.sizes |= {
+        "channels": c,
+        "pixels": pixels,
+        "width": x.shape[-2],
+        "stride": geometry.stride[1],
+        "pad": geometry.pad_begin[1],
+        "span": span,
+        "channel": columns * record,
+        "fill": _bytes(operands.context["x_zero_point"]),
+    }
+    requantization(node, operands, weights.reshape(c, -1), lo, hi)
+    window = image_window(geometry, x, y, operands.context["x_zero_point"])
+    lowering = operands.lowering(window)
+    lowering.scratch_bytes = WORD * columns * record * WORD
+    lowering.scratch_type = "uint32_t"
+    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def _registers(kernel: tuple[int, int]) -> list[_Register]:
+    """Pairs of rows, column by column; then pairs of the last row's taps, and the last tap."""
+    kh, kw = kernel
+    pairs = [
+        _Register(((row, kx), (row + 1, kx)), kx, row // 2)
+        for kx in range(kw)
+        for row in range(0, kh - 1, 2)
+    ]
+    if kh % 2 == 0:
+        return pairs
+    last = [
+        _Register(tuple((kh - 1, tap) for tap in range(kx, min(kx + 2, kw))), kx, kh // 2)
+        for kx in range(0, kw, 2)
+    ]
+    return pairs + last
+
+
+def _pack(weights: Array, registers: list[_Register]) -> Array:
+    """[c][kh][kw] to bytes [c][…]: two registers a word, the even bytes of it one, the odd ones the
+    other; a single tap behind them is a byte.
+    """
+    lanes = np.zeros((weights.shape[0], len(registers), 2), np.int8)
+    for index, register in enumerate(registers):
+        for half, (row, kx) in enumerate(register.taps):
+            lanes[:, index, half] = weights[:, row, kx]
+    whole = len(registers) // 2 * 2
+    words = lanes[:, :whole].reshape(weights.shape[0], -1, 2, 2).transpose(0, 1, 3, 2)
+    rest = lanes[:, whole:].reshape(weights.shape[0], -1)
+    if len(registers[-1].taps) == 1:
+        rest = rest[:, :1]
+    return np.concatenate([words.reshape(weights.shape[0], -1), rest], 1)
+
+
+def _staging(geometry: Geometry) -> dict[str, Any]:
+    """Words of a column, one for each row and one more of the last where it is paired with the
+    next tap's; and what they are paired to.
+    """
+    kh, dilation = geometry.kernel[0], geometry.dilation[1]
+    ahead = dilation if kh % 2 else 0
+    columns = [{"index": row, "row": row, "ahead": "", "ahead_column": ""} for row in range(kh)]
+    if ahead:
+        further = {"ahead": f" + {ahead} * channels", "ahead_column": f" + {ahead}"}
+        columns.append({"index": kh, "row": kh - 1} | further)
+    return {
+        "columns": columns,
+        "ahead": ahead,
+        "record": len(columns) // 2,
+        "reach": (geometry.kernel[1] - 1) * dilation + 1,
+        "pairs": [{"at": i // 2, "low": i, "high": i + 1} for i in range(0, len(columns), 2)],
+    }
+
+
+def _loads(registers: list[_Register]) -> dict[str, Any]:
+    """How a channel's weights come into registers."""
+    whole = len(registers) // 2 * 2
+    left = [
+        {
+            "name": f"w{whole}",
+            "value": f"(uint32_t)wj[{2 * whole}]"
+            if len(register.taps) == 1
+            else f"nn_join_low((uint32_t)wj[{2 * whole}], (uint32_t)wj[{2 * whole + 1}])",
+        }
+        for register in registers[whole:]
+    ]
+    return {
+        "bytes": 2 * whole + sum(len(register.taps) for register in registers[whole:]),
+        "words": [
+            {"at": 2 * i, "name": f"v{i}", "even": f"w{i}", "odd": f"w{i + 1}"}
+            for i in range(0, whole, 2)
+        ],
+        "left": left,
+    }
+
+
+def _tile(
+    geometry: Geometry, registers: list[_Register], record: int, height: int
+) -> dict[str, Any]:
+    """The steps of some pixels, column by column."""
+    stride, dilation = geometry.stride[1], geometry.dilation[1]
+    steps = []
+    for pixel in range(height):
+        for index, register in enumerate(registers):
+            at = (pixel * stride + register.column * dilation) * record + register.at
+            add = "nn_dual_add" if len(register.taps) > 1 else "nn_low_add"
+            steps.append({"at": at, "sum": f"a{pixel}", "w": f"w{index}", "add": add})
+    steps.sort(key=lambda step: step["at"])
+    return {
+        "height": height,
+        "start": ", ".join(f"a{pixel} = bj" for pixel in range(height)),
+        "sums": [
+            {"name": f"a{pixel}", "at": ("0", "channels", "2 * channels")[pixel]}
+            for pixel in range(height)
+        ],
+        "steps": steps,
+        "advance": height * stride * record,
+    }
+
+
+def _columns(geometry: Geometry, pixels: int) -> int:
+    return (pixels - 1) * geometry.stride[1] + (geometry.kernel[1] - 1) * geometry.dilation[1] + 1
+
+
+def _span(geometry: Geometry, record: int, pixels: int) -> int:
+    """Pixels of a strip: whole tiles, all strips about equal."""
+
+    def fits(count: int) -> bool:
+        return _columns(geometry, count) * record * WORD * WORD <= LARGEST_STRIP
+
+    strips = next(n for n in range(1, pixels + 1) if fits(-(-pixels // n)) or n == pixels)
+    return min(pixels, math.ceil(pixels / strips / HEIGHT) * HEIGHT)
+
+
+def _bytes(value: int) -> int:
+    """A byte four times, as a number of 32 bits."""
+    return int(np.full(WORD, value, np.int8).view("<i4")[0])
