@@ -22,7 +22,7 @@ static inline uint32_t nn_word(const int8_t *p) {
 
 static inline uint32_t nn_even(uint32_t v) { return (uint32_t)__sxtb16((int8x4_t)v); }
 
-static inline uint32_t nn_odd(uint32_t v) { return (uint32_t)__sxtb16((int8x4_t)__ror(v, 8)); }
+static inline uint32_t nn_odd(uint32_t v) { return nn_even(v >> 8 | v << 24); }
 
 static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
   return __smlad((int16x2_t)x, (int16x2_t)w, acc);
@@ -32,10 +32,17 @@ static inline int32_t nn_low_add(int32_t acc, uint32_t x, uint32_t w) {
   return __smlabb((int32_t)x, (int32_t)w, acc);
 }
 
+#if defined(__GNUC__) /* gcc's macros convert on their own */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
 /* The low 16 bits as an integer of 8. */
-static inline int8_t nn_saturate(int32_t v) { return (int8_t)__ssat16((int16x2_t)v, 8); }
+static inline int8_t nn_saturate(int32_t v) { return (int8_t)__ssat16(v, 8); }
 
-static inline int8_t nn_saturate_positive(int32_t v) { return (int8_t)__usat16((int16x2_t)v, 7); }
+static inline int8_t nn_saturate_positive(int32_t v) { return (int8_t)__usat16(v, 7); }
+#if defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 #else
 

@@ -16,8 +16,9 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8
-from nn2wasm.ops.spatial import Geometry, image_context, image_window
+from nn2wasm.ops.spatial import Geometry, image_window
 from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.tiled_windows import ANY_WINDOW
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 
 OUTPUTS = 2
@@ -75,11 +76,7 @@ def dual_rows(
     packed = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1)
     pixels, k = y.shape[-2], packed.shape[1]
     operands = _operands(node, packed, lo, hi, pixels)
-    operands.context |= {
-        key: value
-        for key, value in image_context(geometry, x, y).items()
-        if key not in operands.context
-    }
+    operands.context |= ANY_WINDOW
     operands.sizes |= {
         "pixels": pixels,
         "channels": x.shape[-1],

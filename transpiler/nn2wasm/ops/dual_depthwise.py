@@ -77,7 +77,6 @@ def dual_depthwise(
         "stride": geometry.stride[1],
         "pad": geometry.pad_begin[1],
         "span": span,
-        "channel": columns * record,
         "fill": _bytes(operands.context["x_zero_point"]),
     }
     requantization(node, operands, weights.reshape(c, -1), lo, hi)
@@ -133,6 +132,7 @@ def _staging(geometry: Geometry) -> dict[str, Any]:
         columns.append({"index": kh, "row": kh - 1} | further)
     return {
         "columns": columns,
+        "words": ", ".join(f"q{i} = (uint32_t)fill" for i in range(len(columns))),
         "ahead": ahead,
         "record": len(columns) // 2,
         "reach": (geometry.kernel[1] - 1) * dilation + 1,
@@ -170,7 +170,7 @@ def _tile(
     steps = []
     for pixel in range(height):
         for index, register in enumerate(registers):
-            at = (pixel * stride + register.column * dilation) * record + register.at
+            at = (pixel * stride + register.column * dilation) * WORD * record + register.at
             add = "nn_dual_add" if len(register.taps) > 1 else "nn_low_add"
             steps.append({"at": at, "sum": f"a{pixel}", "w": f"w{index}", "add": add})
     steps.sort(key=lambda step: step["at"])
@@ -182,7 +182,7 @@ def _tile(
             for pixel in range(height)
         ],
         "steps": steps,
-        "advance": height * stride * record,
+        "advance": height * stride * WORD * record,
     }
 
 
