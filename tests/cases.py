@@ -38,6 +38,7 @@ LINEAR_TARGETS = pytest.mark.parametrize(
         "wasm-relaxed",
         "wasm-relaxed size",
         "cortex-m4",
+        "cortex-m4 size",
     ],
 )
 """Those among which kernels of linear ops differ."""

@@ -84,6 +84,12 @@ static inline int8_t nn_saturate_positive(int32_t v) {
 #else
 #define NN_STAGE static inline
 #endif
+/* Keeps a pointer that a loop advances from becoming a base and an index. */
+#if defined(__GNUC__)
+#define NN_POINTER(p) __asm__("" : "+r"(p))
+#else
+#define NN_POINTER(p) (void)(p)
+#endif
 #if defined(__clang__)
 #define NN_ROLLED _Pragma("clang loop unroll(disable)")
 #else
@@ -122,10 +128,12 @@ static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
 /* Pairs of inputs in the order of nn_even and nn_odd, `step` words apart; zeros behind the last. */
 NN_STAGE void nn_stage_pairs(uint32_t *to, int step, const int8_t *x, int count) {
   NN_ROLLED
-  for (; count >= 4; count -= 4, x += 4, to += 2 * step) {
+  for (; count >= 4; count -= 4) {
     const uint32_t v = nn_word(x);
     to[0] = nn_even(v);
     to[step] = nn_odd(v);
+    x += 4;
+    to += 2 * step;
   }
   if (count > 0) {
     int8_t last[4] = {0, 0, 0, 0};

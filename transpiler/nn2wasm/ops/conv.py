@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
-from nn2wasm.ops.dual import dual_kernel, dual_product, dual_rows
+from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
 from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
@@ -94,8 +94,8 @@ class Conv(Linear):
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
         dual_depthwise_kernel(_needs_small_depthwise),
-        dual_kernel("gemm", _needs_pointwise),
-        dual_kernel("conv", _needs_one_group),
+        *dual_kernels("gemm", _needs_pointwise),
+        *dual_kernels("conv", _needs_one_group),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
             template="depthwise/s8__scalar.c.j2",
@@ -200,7 +200,7 @@ class Conv(Linear):
             }
             return tiled[kind](node, kernel)
         if kernel.isa == "dsp":
-            return self._dual(node, kind)
+            return self._dual(node, kernel)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node)
 
@@ -221,14 +221,15 @@ class Conv(Linear):
         lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
         return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
 
-    def _dual(self, node: Node, kind: str) -> Lowering:
+    def _dual(self, node: Node, kernel: Kernel) -> Lowering:
         """Two products an instruction."""
-        weights = self._weights(node)
+        weights, kind = self._weights(node), kernel.template.partition("/")[0]
         if kind == "depthwise":
             return dual_depthwise(node, weights, self.geometry, self.lo, self.hi)
         if kind == "gemm":
-            return dual_product(node, weights.reshape(weights.shape[0], -1), self.lo, self.hi)
-        return dual_rows(node, weights, self.geometry, self.lo, self.hi)
+            flat = weights.reshape(weights.shape[0], -1)
+            return dual_product(node, kernel, flat, self.lo, self.hi)
+        return dual_rows(node, kernel, weights, self.geometry, self.lo, self.hi)
 
     def _pointwise(self, node: Node) -> Lowering:
         """A matrix product for each row of pixels."""

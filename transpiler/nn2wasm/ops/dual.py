@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,12 @@ from nn2wasm.ops.spatial import Geometry, image_window
 from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+from nn2wasm.target import SMALL
 
 OUTPUTS = 2
-"""Of a tile."""
+"""Of a usual tile."""
+LINE = 4
+"""Outputs of a tile where there is but one pixel."""
 HEIGHT = 3
 """Pixels of a usual tile: its six sums, three inputs and a weight are what registers hold."""
 REST_COST = (0.0, 1.4, 2.2)
@@ -35,15 +39,53 @@ LARGEST_SHORT = 2**15
 """Results below this are whole in 16 bits."""
 
 
-def dual_kernel(kind: str, fits: Callable[[Node], str]) -> Kernel:
-    """The row of the kind "gemm" or "conv"."""
-    return Kernel(
-        symbol=f"nn_{kind}_s8_{HEIGHT}x{OUTPUTS}__dsp",
-        template=f"{kind}/s8__dsp.c.j2",
-        dtype="s8",
-        needs=frozenset({"dsp"}),
-        fits=lambda node: fits(node) or _needs_bytes(node),
-        headers=("nn2wasm/dsp.h",),
+@dataclass(frozen=True, slots=True)
+class DualTiling:
+    """How a kernel cuts pixels and outputs.
+
+    Attributes:
+        uniform: one C function for all sizes, rather than one for each way to cut.
+    """
+
+    uniform: bool
+
+    @classmethod
+    def of(cls, kernel: Kernel) -> DualTiling:
+        """A kernel's."""
+        return cls(SMALL in kernel.needs)
+
+    def heights(self, pixels: int) -> list[tuple[int, str, str]]:
+        """Of tiles, with their first and last pixel: usual ones, then what is left."""
+        whole, rest = f"pixels / {HEIGHT} * {HEIGHT}", pixels % HEIGHT
+        if pixels == 1:
+            return [(1, "0", "pixels")]
+        if self.uniform:
+            return [(HEIGHT, "0", whole), (1, whole, "pixels")]
+        first = [(HEIGHT, "0", whole if rest else "pixels")] if pixels >= HEIGHT else []
+        return first + ([(rest, whole if first else "0", "pixels")] if rest else [])
+
+    def width(self, pixels: int, outputs: int) -> int:
+        """Outputs of a tile."""
+        return LINE if pixels == 1 and outputs >= LINE else OUTPUTS
+
+    def unroll(self, steps: int) -> int:
+        """Steps in the body of the innermost loop."""
+        usual = (2, 1) if self.uniform else (4, 2, 1)
+        return next(count for count in usual if steps % count == 0)
+
+
+def dual_kernels(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
+    """The rows of the kind "gemm" or "conv"."""
+    return tuple(
+        Kernel(
+            symbol=f"nn_{kind}_s8_{HEIGHT}x{OUTPUTS}__dsp",
+            template=f"{kind}/s8__dsp.c.j2",
+            dtype="s8",
+            needs=needs,
+            fits=lambda node: fits(node) or _needs_bytes(node),
+            headers=("nn2wasm/dsp.h",),
+        )
+        for needs in (frozenset({"dsp", SMALL}), frozenset({"dsp"}))
     )
 
 
@@ -55,13 +97,13 @@ def _needs_bytes(node: Node) -> str:
     return weight_zero_point(node)
 
 
-def dual_product(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
+def dual_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: float) -> Lowering:
     """A product with [n][k] weights, an image's row of pixels at a time, or a few rows."""
     x, y = node.input(0), node.output
     n, k = weights.shape
     total = x.element_count // k
     m = _pixels_of_call(total, x.shape[-2] if len(x.shape) > 2 else 1)
-    operands = _operands(node, weights, lo, hi, m)
+    operands = _operands(node, weights, DualTiling.of(kernel), lo, hi, m)
     operands.sizes |= {"pixels": m, "inputs": k}
     rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
     lowering = _scratch(operands.lowering(rows), m, k)
@@ -69,13 +111,13 @@ def dual_product(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
 
 
 def dual_rows(
-    node: Node, weights: Array, geometry: Geometry, lo: float, hi: float
+    node: Node, kernel: Kernel, weights: Array, geometry: Geometry, lo: float, hi: float
 ) -> Lowering:
     """Convolution with [oc][ic][kh][kw] weights, an output row at a time."""
     x, y = node.input(0), node.output
     packed = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1)
     pixels, k = y.shape[-2], packed.shape[1]
-    operands = _operands(node, packed, lo, hi, pixels)
+    operands = _operands(node, packed, DualTiling.of(kernel), lo, hi, pixels)
     operands.context |= ANY_WINDOW
     operands.sizes |= {
         "pixels": pixels,
@@ -119,31 +161,38 @@ def staged_words(k: int) -> int:
     return -(-k // WORD) * 2
 
 
-def _operands(node: Node, weights: Array, lo: float, hi: float, pixels: int) -> Operands:
+def _operands(
+    node: Node, weights: Array, tiling: DualTiling, lo: float, hi: float, pixels: int
+) -> Operands:
     """Packed weights, bias and scales, what linear/dual_outputs.c.j2 needs, and its sizes."""
     operands = linear_s8(node, weights, lo, hi, fold=True)
     n, k = weights.shape
+    width = tiling.width(pixels, n)
     steps = staged_words(k) // 2
-    unroll = next(count for count in (4, 2, 1) if steps % count == 0)
-    operands.constants = {"w": pack_pairs(weights), **operands.constants}
-    operands.context |= {"tiles": _tiles(pixels, unroll), "unroll": unroll}
+    operands.constants = {"w": pack_words(weights, width), **operands.constants}
+    operands.context["tiles"] = [
+        _tile(tiling, height, width, steps) | {"first": first, "last": last}
+        for height, first, last in tiling.heights(pixels)
+    ]
     operands.sizes |= {"outputs": n, "steps": steps}
     requantization(node, operands, weights, lo, hi)
     return operands
 
 
-def pack_pairs(weights: Array) -> Array:
-    """[n][k] bytes to words [n / 2][k / 4][2]: the even bytes of a word are of the first output, the
-    odd ones of the second; inputs 0 and 2 of a step in the first word, 1 and 3 in the second. The
-    last two outputs overlap those before where n is odd.
+def pack_words(weights: Array, width: int) -> Array:
+    """[n][k] bytes to words [n / width][k / 4][2][width / 2]: the even bytes of a word are of one
+    output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and 3 in the
+    second. The last outputs overlap those before where there are not enough.
     """
     n, k = weights.shape
     steps = -(-k // WORD)
-    firsts = [min(i, n - OUTPUTS) for i in range(0, n, OUTPUTS)]
-    padded = np.zeros((len(firsts), OUTPUTS, steps * WORD), np.int8)
-    padded[..., :k] = weights[[[first, first + 1] for first in firsts]]
-    pairs = padded.reshape(len(firsts), OUTPUTS, steps, 2, 2).transpose(0, 2, 4, 3, 1)
-    return np.ascontiguousarray(pairs).reshape(-1).view("<u4").astype(np.uint32)
+    firsts = [min(i, n - width) for i in range(0, n, width)]
+    padded = np.zeros((len(firsts), width, steps * WORD), np.int8)
+    padded[..., :k] = weights[np.add.outer(firsts, np.arange(width))]
+    # [block][pair][output][step][half of a pair][first or second word]
+    split = padded.reshape(len(firsts), width // 2, 2, steps, 2, 2)
+    packed = np.ascontiguousarray(split.transpose(0, 3, 5, 1, 4, 2))
+    return packed.reshape(-1).view("<u4").astype(np.uint32)
 
 
 def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi: float) -> None:
@@ -156,11 +205,13 @@ def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi
     largest = np.abs(operands.constants["b"].astype(np.int64)) + reach
     scaled = largest * operands.constants["scale"].astype(np.float64)
     if np.max(scaled, initial=0) + abs(zero_point) + 1 >= LARGEST_SHORT:
-        operands.context |= {
-            "store_open": "nn_requantize(",
-            "store_close": ", (float)(y_lo - y_zero_point), (float)(y_hi - y_zero_point), y_zero_point)",
+        operands.context["store_open"] = "nn_requantize("
+        operands.context["store_close"] = ", (float)least, (float)largest, y_zero_point)"
+        operands.sizes |= {
+            "y_zero_point": zero_point,
+            "least": low - zero_point,
+            "largest": high - zero_point,
         }
-        operands.sizes |= {"y_zero_point": zero_point, "y_lo": low, "y_hi": high}
         return
     odd = zero_point % 2
     saturate, bounds = {
@@ -174,33 +225,41 @@ def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi
     operands.sizes |= {"shifter": ROUNDS + zero_point - odd, "y_lo": low, "y_hi": high}
 
 
-def _tiles(pixels: int, unroll: int) -> list[dict[str, Any]]:
-    """Usual tiles, then one of the pixels that are left."""
-    whole, rest = f"pixels / {HEIGHT} * {HEIGHT}", pixels % HEIGHT
-    tiles = []
-    if pixels >= HEIGHT:
-        last = whole if rest else "pixels"
-        tiles.append(_tile(HEIGHT, unroll) | {"first": "0", "last": last})
-    if rest:
-        first = whole if pixels >= HEIGHT else "0"
-        tiles.append(_tile(rest, unroll) | {"first": first, "last": "pixels"})
-    return tiles
-
-
-def _tile(height: int, unroll: int) -> dict[str, Any]:
+def _tile(tiling: DualTiling, height: int, width: int, steps: int) -> dict[str, Any]:
+    """The sums of some pixels and outputs, and the words that its loop's body multiplies."""
+    unroll = tiling.unroll(steps)
+    pairs = width // 2
     words = [
         {
-            "index": word,
-            "inputs": [{"row": row, "at": word * height + row} for row in range(height)],
+            "index": word * pairs + pair,
+            "inputs": [
+                {
+                    "at": word * height + row,
+                    "even": f"a{row}{2 * pair}",
+                    "odd": f"a{row}{2 * pair + 1}",
+                }
+                for row in range(height)
+            ],
         }
         for word in range(2 * unroll)
+        for pair in range(pairs)
     ]
-    rows = [{"index": row, "at": ("", " + outputs", " + 2 * outputs")[row]} for row in range(height)]
+    rows = [
+        {
+            "at": ("", " + outputs", " + 2 * outputs")[row],
+            "outputs": [
+                {"index": i, "at": f" + {i}" if i else "", "sum": f"a{row}{i}"}
+                for i in range(width)
+            ],
+        }
+        for row in range(height)
+    ]
     return {
         "height": height,
+        "width": width,
         "rows": rows,
         "words": words,
         "pitch": 2 * height,
-        "weight_step": 2 * unroll,
+        "weight_step": 2 * unroll * pairs,
         "input_step": 2 * unroll * height,
     }

@@ -1,4 +1,4 @@
-"""Depthwise convolution with dual multiply-accumulates: pairs of taps, four channels staged at once.
+"""Depthwise convolution with dual multiply-accumulates: pairs of taps, four channels at once.
 
 Rows under the window are paired, and the taps of a row that is left over. A word of four channels
 from either side of a pair is widened to one pair for each channel, once for all windows that meet
@@ -7,7 +7,6 @@ it; then channel by channel, its weights in registers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,12 +16,11 @@ from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.dual import WORD, requantization
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import linear_s8
-from nn2wasm.ops.spatial import Geometry, image_context, image_window
+from nn2wasm.ops.spatial import Geometry, image_window
+from nn2wasm.ops.tiled_windows import ANY_WINDOW
 
-HEIGHT = 3
-"""Pixels of a tile."""
 LARGEST_STRIP = 1024
-"""Bytes of staged columns, where a tile's do not take more."""
+"""Bytes of staged columns, where those of one window do not take more."""
 
 
 def dual_depthwise_kernel(fits: Callable[[Node], str]) -> Kernel:
@@ -35,7 +33,7 @@ def dual_depthwise_kernel(fits: Callable[[Node], str]) -> Kernel:
         return fits(node) or (f"fewer than {WORD} channels" if few else "")
 
     return Kernel(
-        symbol=f"nn_depthwise_s8_{HEIGHT}x1__dsp",
+        symbol="nn_depthwise_s8__dsp",
         template="depthwise/s8__dsp.c.j2",
         dtype="s8",
         needs=frozenset({"dsp"}),
@@ -65,10 +63,11 @@ def dual_depthwise(
     record = -(-geometry.kernel[0] // 2)
     span = _span(geometry, record, pixels)
     columns = _columns(geometry, span)
-    operands.context |= image_context(geometry, x, y) | _staging(geometry)
+    operands.context |= ANY_WINDOW | _staging(geometry)
     operands.context |= {
+        "kernel_text": f"{geometry.kernel[0]}x{geometry.kernel[1]}",
         "loads": _loads(registers),
-        "tiles": [_tile(geometry, registers, record, height) for height in (HEIGHT, 1)],
+        "steps": _steps(geometry, registers, record),
     }
     operands.sizes |= {
         "channels": c,
@@ -126,7 +125,9 @@ def _staging(geometry: Geometry) -> dict[str, Any]:
     """
     kh, dilation = geometry.kernel[0], geometry.dilation[1]
     ahead = dilation if kh % 2 else 0
-    columns = [{"index": row, "row": row, "ahead": "", "ahead_column": ""} for row in range(kh)]
+    columns: list[dict[str, Any]] = [
+        {"index": row, "row": row, "ahead": "", "ahead_column": ""} for row in range(kh)
+    ]
     if ahead:
         further = {"ahead": f" + {ahead} * channels", "ahead_column": f" + {ahead}"}
         columns.append({"index": kh, "row": kh - 1} | further)
@@ -135,6 +136,7 @@ def _staging(geometry: Geometry) -> dict[str, Any]:
         "words": ", ".join(f"q{i} = (uint32_t)fill" for i in range(len(columns))),
         "ahead": ahead,
         "record": len(columns) // 2,
+        "pitch": len(columns) // 2 * WORD,
         "reach": (geometry.kernel[1] - 1) * dilation + 1,
         "pairs": [{"at": i // 2, "low": i, "high": i + 1} for i in range(0, len(columns), 2)],
     }
@@ -162,28 +164,16 @@ def _loads(registers: list[_Register]) -> dict[str, Any]:
     }
 
 
-def _tile(
-    geometry: Geometry, registers: list[_Register], record: int, height: int
-) -> dict[str, Any]:
-    """The steps of some pixels, column by column."""
-    stride, dilation = geometry.stride[1], geometry.dilation[1]
-    steps = []
-    for pixel in range(height):
-        for index, register in enumerate(registers):
-            at = (pixel * stride + register.column * dilation) * WORD * record + register.at
-            add = "nn_dual_add" if len(register.taps) > 1 else "nn_low_add"
-            steps.append({"at": at, "sum": f"a{pixel}", "w": f"w{index}", "add": add})
-    steps.sort(key=lambda step: step["at"])
-    return {
-        "height": height,
-        "start": ", ".join(f"a{pixel} = bj" for pixel in range(height)),
-        "sums": [
-            {"name": f"a{pixel}", "at": ("0", "channels", "2 * channels")[pixel]}
-            for pixel in range(height)
-        ],
-        "steps": steps,
-        "advance": height * stride * WORD * record,
-    }
+def _steps(geometry: Geometry, registers: list[_Register], record: int) -> list[dict[str, Any]]:
+    """The sum of a pixel, column by column."""
+    return [
+        {
+            "at": (register.column * geometry.dilation[1]) * WORD * record + register.at,
+            "w": f"w{index}",
+            "add": "nn_dual_add" if len(register.taps) > 1 else "nn_low_add",
+        }
+        for index, register in enumerate(registers)
+    ]
 
 
 def _columns(geometry: Geometry, pixels: int) -> int:
@@ -191,13 +181,13 @@ def _columns(geometry: Geometry, pixels: int) -> int:
 
 
 def _span(geometry: Geometry, record: int, pixels: int) -> int:
-    """Pixels of a strip: whole tiles, all strips about equal."""
+    """Pixels of a strip; all strips are about equal."""
 
     def fits(count: int) -> bool:
         return _columns(geometry, count) * record * WORD * WORD <= LARGEST_STRIP
 
     strips = next(n for n in range(1, pixels + 1) if fits(-(-pixels // n)) or n == pixels)
-    return min(pixels, math.ceil(pixels / strips / HEIGHT) * HEIGHT)
+    return -(-pixels // strips)
 
 
 def _bytes(value: int) -> int:

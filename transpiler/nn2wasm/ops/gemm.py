@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
-from nn2wasm.ops.dual import dual_kernel, dual_product
+from nn2wasm.ops.dual import dual_kernels, dual_product
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
 from nn2wasm.ops.linear import (
@@ -43,7 +43,7 @@ class Gemm(Linear):
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
         *simd_kernels("gemm", always),
-        dual_kernel("gemm", always),
+        *dual_kernels("gemm", always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
@@ -97,7 +97,7 @@ class Gemm(Linear):
         if kernel.tiling is not None:
             return tiled_product(node, kernel, packed, self.lo, self.hi)
         if kernel.isa == "dsp":
-            return dual_product(node, packed, self.lo, self.hi)
+            return dual_product(node, kernel, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":
