@@ -1,7 +1,7 @@
-/* Two integers of 16 bits in a word, as the DSP extension of Armv7E-M and Armv8-M multiplies them.
+/* Products of two pairs at once: the DSP extension of Armv7E-M and Armv8-M (SXTB16, SMLAD).
  *
- * "Even" are bytes 0 and 2 of a word, "odd" are bytes 1 and 3, each with its sign. Other machines
- * compute the same integers in plain C.
+ * A pair is two integers of 16 bits in a word. Even are the bytes 0 and 2 of a word, odd the bytes 1
+ * and 3, each with its sign. Other machines compute the same in plain C.
  */
 #ifndef NN2WASM_DSP_H
 #define NN2WASM_DSP_H
@@ -9,55 +9,80 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "nn2wasm/requantize.h"
+/* What several kernels call is there once. */
+#if defined(__GNUC__)
+#define NN_ONCE static __attribute__((noinline, unused))
+#else
+#define NN_ONCE static
+#endif
 
-#if defined(__ARM_FEATURE_DSP)
+/* The loop behind it is not unrolled. */
+#if defined(__clang__)
+#define NN_ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define NN_ROLLED
+#endif
+
+/* A pointer that a loop advances stays one, and becomes no base with an index. */
+#if defined(__GNUC__)
+#define NN_POINTER(p) __asm__("" : "+r"(p))
+#else
+#define NN_POINTER(p) (void)(p)
+#endif
+
+#if defined(__ARM_FEATURE_SIMD32) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 
+/* Macros of gcc's header convert on their own. */
+#if defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
+
+/* Four bytes from any address. */
 static inline uint32_t nn_word(const int8_t *p) {
   uint32_t v;
   memcpy(&v, p, sizeof v);
   return v;
 }
 
-static inline uint32_t nn_even(uint32_t v) { return (uint32_t)__sxtb16((int8x4_t)v); }
+static inline uint32_t nn_even(uint32_t v) {
+  return (uint32_t)__sxtb16((int8x4_t)v);
+}
 
-static inline uint32_t nn_odd(uint32_t v) { return nn_even(v >> 8 | v << 24); }
-
+/* acc and the products of both halves. */
 static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
   return __smlad((int16x2_t)x, (int16x2_t)w, acc);
 }
 
+/* acc and the product of the low halves. */
 static inline int32_t nn_low_add(int32_t acc, uint32_t x, uint32_t w) {
   return __smlabb((int32_t)x, (int32_t)w, acc);
 }
 
-#if defined(__GNUC__) /* gcc's macros convert on their own */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#endif
-/* The low 16 bits as an integer of 8. */
-static inline int8_t nn_saturate(int32_t v) { return (int8_t)__ssat16(v, 8); }
+/* The low half as a byte: the nearest that there is. */
+static inline int8_t nn_saturate(int32_t v) {
+  return (int8_t)__ssat16(v, 8);
+}
 
-static inline int8_t nn_saturate_positive(int32_t v) { return (int8_t)__usat16(v, 7); }
+/* The same of bytes from 0 on. */
+static inline int8_t nn_saturate_positive(int32_t v) {
+  return (int8_t)__usat16(v, 7);
+}
+
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
-
 #else
 
 static inline uint32_t nn_word(const int8_t *p) {
-  const uint8_t *const b = (const uint8_t *)p;
-  return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
+  return (uint8_t)p[0] | (uint32_t)(uint8_t)p[1] << 8 | (uint32_t)(uint8_t)p[2] << 16 |
+         (uint32_t)(uint8_t)p[3] << 24;
 }
 
-static inline uint32_t nn_pair(int32_t low, int32_t high) {
-  return ((uint32_t)low & 0xFFFFu) | (uint32_t)high << 16;
+static inline uint32_t nn_even(uint32_t v) {
+  return ((uint32_t)(int8_t)v & 0xFFFFu) | (uint32_t)(int8_t)(v >> 16) << 16;
 }
-
-static inline uint32_t nn_even(uint32_t v) { return nn_pair((int8_t)v, (int8_t)(v >> 16)); }
-
-static inline uint32_t nn_odd(uint32_t v) { return nn_even(v >> 8); }
 
 static inline int32_t nn_dual_add(int32_t acc, uint32_t x, uint32_t w) {
   return acc + (int16_t)x * (int16_t)w + (int16_t)(x >> 16) * (int16_t)(w >> 16);
@@ -79,39 +104,18 @@ static inline int8_t nn_saturate_positive(int32_t v) {
 
 #endif
 
-#if defined(__GNUC__)
-#define NN_STAGE static __attribute__((noinline, unused)) /* one for all kernels */
-#else
-#define NN_STAGE static inline
-#endif
-/* Keeps a pointer that a loop advances from becoming a base and an index. */
-#if defined(__GNUC__)
-#define NN_POINTER(p) __asm__("" : "+r"(p))
-#else
-#define NN_POINTER(p) (void)(p)
-#endif
-#if defined(__clang__)
-#define NN_ROLLED _Pragma("clang loop unroll(disable)")
-#else
-#define NN_ROLLED
-#endif
-
-/* The low halves of two words, and the high ones. */
-static inline uint32_t nn_join_low(uint32_t a, uint32_t b) { return (a & 0xFFFFu) | b << 16; }
-
-static inline uint32_t nn_join_high(uint32_t a, uint32_t b) { return a >> 16 | (b & 0xFFFF0000u); }
-
-/* The bytes of two words as pairs, one a channel; channels are `step` words apart. */
-static inline void nn_put_pairs(uint32_t *to, int step, uint32_t a, uint32_t b) {
-  const uint32_t low = nn_join_low(a, b), high = nn_join_high(a, b);
-  to[0] = nn_even(low);
-  to[step] = nn_odd(low);
-  to[2 * step] = nn_even(high);
-  to[3 * step] = nn_odd(high);
+static inline uint32_t nn_odd(uint32_t v) {
+  return nn_even(v >> 8 | v << 24);
 }
 
-/* acc * m rounded to an integer, with what else `shifter` adds, in the low 16 bits.
-   shifter: 1.5 * 2^23 and an even integer; the sum is below 2^15. */
+/* The low half as a byte between lo and hi. */
+static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
+  const int q = nn_saturate(v);
+  return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+}
+
+/* acc * m rounded to an integer, and what else `shifter` adds, in the low half.
+   shifter: 1.5 * 2^23 and an even integer; the sum of both integers is below 2^15. */
 static inline int32_t nn_scaled(int32_t acc, float m, float shifter) {
   const float v = (float)acc * m + shifter;
   int32_t bits;
@@ -119,14 +123,18 @@ static inline int32_t nn_scaled(int32_t acc, float m, float shifter) {
   return bits;
 }
 
-/* The low 16 bits between lo and hi. */
-static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
-  const int q = nn_saturate(v);
-  return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+/* The bytes of two words as pairs, `step` words apart: 0 of both, 1 of both, 2, 3. */
+static inline void nn_put_pairs(uint32_t *to, int step, uint32_t a, uint32_t b) {
+  const uint32_t low = (a & 0xFFFFu) | b << 16, high = a >> 16 | (b & 0xFFFF0000u);
+  to[0] = nn_even(low);
+  to[step] = nn_odd(low);
+  to[2 * step] = nn_even(high);
+  to[3 * step] = nn_odd(high);
 }
 
-/* Pairs of inputs in the order of nn_even and nn_odd, `step` words apart; zeros behind the last. */
-NN_STAGE void nn_stage_pairs(uint32_t *to, int step, const int8_t *x, int count) {
+/* A row of bytes as pairs, `step` words apart, even and odd ones of each word in turn; zeros behind
+   the last. */
+NN_ONCE void nn_stage_pairs(uint32_t *to, int step, const int8_t *x, int count) {
   NN_ROLLED
   for (; count >= 4; count -= 4) {
     const uint32_t v = nn_word(x);
@@ -143,19 +151,19 @@ NN_STAGE void nn_stage_pairs(uint32_t *to, int step, const int8_t *x, int count)
   }
 }
 
-/* A window over rows of `width` columns, and what stands for columns outside. */
+/* A window over rows of `width` columns, and the byte that stands for what lies outside. */
 typedef struct {
   int rows, taps, dilation, width, channels, fill;
 } nn_window;
 
-/* The pairs of all inputs under a window whose first column is `left`; `patch` holds them as bytes
-   and three more where they do not lie in whole words. */
-NN_STAGE void nn_stage_window(uint32_t *to, int step, const int8_t *const *rows, int left,
+/* All inputs under the window whose first column is `left`, staged as above. `patch` has room for
+   them as bytes, and for three more: copied by words. */
+NN_ONCE void nn_stage_window(uint32_t *to, int step, const int8_t *const *rows, int left,
     const nn_window *window, int8_t *patch) {
   const int c = window->channels, run = window->taps * c, whole = run % 4 == 0;
+  const int read = (left + window->taps) * c + (whole ? 0 : 3);
   int8_t *at = patch;
-  const int beyond = (left + window->taps) * c + (whole ? 0 : 3); /* what copying words reads */
-  if (window->dilation == 1 && left >= 0 && beyond <= window->width * c) {
+  if (window->dilation == 1 && left >= 0 && read <= window->width * c) {
     for (int ky = 0; ky < window->rows; ++ky) {
       const int8_t *const x = rows[ky] + left * c;
       if (whole) {
@@ -169,13 +177,14 @@ NN_STAGE void nn_stage_window(uint32_t *to, int step, const int8_t *const *rows,
     if (whole) return;
   } else {
     for (int ky = 0; ky < window->rows; ++ky) {
-      for (int kx = 0; kx < window->taps; ++kx, at += c) {
+      for (int kx = 0; kx < window->taps; ++kx) {
         const int ix = left + kx * window->dilation;
         if (ix >= 0 && ix < window->width) {
           memcpy(at, rows[ky] + ix * c, (size_t)c);
         } else {
           memset(at, window->fill, (size_t)c);
         }
+        at += c;
       }
     }
   }
