@@ -114,6 +114,13 @@ static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
   return (int8_t)(q < lo ? lo : q > hi ? hi : q);
 }
 
+/* A float from its bits. */
+static inline float nn_float(int32_t bits) {
+  float v;
+  memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
 /* acc * m rounded to an integer, and what else `shifter` adds, in the low half.
    shifter: 1.5 * 2^23 and an even integer; the sum of both integers is below 2^15. */
 static inline int32_t nn_scaled(int32_t acc, float m, float shifter) {

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ir import Array, DType, Node, QuantParams
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window
@@ -165,17 +165,17 @@ def _operands(
     node: Node, weights: Array, tiling: DualTiling, lo: float, hi: float, pixels: int
 ) -> Operands:
     """Packed weights, bias and scales, what linear/dual_outputs.c.j2 needs, and its sizes."""
-    operands = linear_s8(node, weights, lo, hi, fold=True)
+    operands = dual_operands(node, weights, lo, hi)
     n, k = weights.shape
     width = tiling.width(pixels, n)
     steps = staged_words(k) // 2
     operands.constants = {"w": pack_words(weights, width), **operands.constants}
     operands.context["tiles"] = [
-        _tile(tiling, height, width, steps) | {"first": first, "last": last}
+        _tile(height, width, tiling.unroll(steps), one_scale=operands.context["one_scale"])
+        | {"first": first, "last": last}
         for height, first, last in tiling.heights(pixels)
     ]
     operands.sizes |= {"outputs": n, "steps": steps}
-    requantization(node, operands, weights, lo, hi)
     return operands
 
 
@@ -195,10 +195,28 @@ def pack_words(weights: Array, width: int) -> Array:
     return packed.reshape(-1).view("<u4").astype(np.uint32)
 
 
-def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi: float) -> None:
-    """Adds how a sum becomes a byte: as what stands before and after the sum and its scale."""
+def dual_operands(node: Node, weights: Array, lo: float, hi: float) -> Operands:
+    """Bias, scale and bounds of [n][k] weights; how a sum becomes a byte, as what stands before the
+    sum and behind its scale.
+    """
+    operands = linear_s8(node, weights, lo, hi, fold=True)
     quant = node.output.quant
     assert quant is not None
+    scale = operands.constants["scale"]
+    _requantization(operands, weights, lo, hi, quant)
+    one_scale = bool(np.all(scale == scale[0]))
+    operands.context["one_scale"] = one_scale
+    if one_scale:  # a number for all: no constants, and layers share functions all the same
+        del operands.constants["scale"]
+        operands.context["scale_parameter"] = ""
+        operands.sizes["scale_bits"] = int(scale[:1].view(np.int32)[0])
+    return operands
+
+
+def _requantization(
+    operands: Operands, weights: Array, lo: float, hi: float, quant: QuantParams
+) -> None:
+    """Adds the form of requantization: the shortest that holds for the largest sums."""
     zero_point = int(quant.zero_point)
     low, high = integer_bounds(lo, hi, quant, DType.S8)
     reach = 128 * np.abs(weights.astype(np.int64)).sum(1)
@@ -225,9 +243,8 @@ def requantization(node: Node, operands: Operands, weights: Array, lo: float, hi
     operands.sizes |= {"shifter": ROUNDS + zero_point - odd, "y_lo": low, "y_hi": high}
 
 
-def _tile(tiling: DualTiling, height: int, width: int, steps: int) -> dict[str, Any]:
+def _tile(height: int, width: int, unroll: int, *, one_scale: bool) -> dict[str, Any]:
     """The sums of some pixels and outputs, and the words that its loop's body multiplies."""
-    unroll = tiling.unroll(steps)
     pairs = width // 2
     words = [
         {
@@ -248,7 +265,12 @@ def _tile(tiling: DualTiling, height: int, width: int, steps: int) -> dict[str, 
         {
             "at": ("", " + outputs", " + 2 * outputs")[row],
             "outputs": [
-                {"index": i, "at": f" + {i}" if i else "", "sum": f"a{row}{i}"}
+                {
+                    "index": i,
+                    "at": f" + {i}" if i else "",
+                    "sum": f"a{row}{i}",
+                    "scale": "one_scale" if one_scale else f"scale[n + {i}]",
+                }
                 for i in range(width)
             ],
         }

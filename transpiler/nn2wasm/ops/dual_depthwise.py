@@ -13,9 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.dual import WORD, requantization
+from nn2wasm.ops.dual import WORD, dual_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
-from nn2wasm.ops.linear import linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
 
@@ -57,7 +56,7 @@ def dual_depthwise(
     x, y = node.input(0), node.output
     c, pixels = x.shape[-1], y.shape[-2]
     registers = _registers(geometry.kernel)
-    operands = linear_s8(node, weights.reshape(c, -1), lo, hi, fold=True)
+    operands = dual_operands(node, weights.reshape(c, -1), lo, hi)
     packed = _pack(weights.reshape(c, *geometry.kernel), registers)
     operands.constants = {"w": packed, **operands.constants}
     record = -(-geometry.kernel[0] // 2)
@@ -65,6 +64,7 @@ def dual_depthwise(
     columns = _columns(geometry, span)
     operands.context |= ANY_WINDOW | _staging(geometry)
     operands.context |= {
+        "channel_scale": "one_scale" if operands.context["one_scale"] else "sj",
         "kernel_text": f"{geometry.kernel[0]}x{geometry.kernel[1]}",
         "loads": _loads(registers),
         "steps": _steps(geometry, registers, record),
@@ -78,7 +78,6 @@ def dual_depthwise(
         "span": span,
         "fill": _bytes(operands.context["x_zero_point"]),
     }
-    requantization(node, operands, weights.reshape(c, -1), lo, hi)
     window = image_window(geometry, x, y, operands.context["x_zero_point"])
     lowering = operands.lowering(window)
     lowering.scratch_bytes = WORD * columns * record * WORD
