@@ -115,7 +115,7 @@ static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
 }
 
 /* A float from its bits. */
-static inline float nn_float(int32_t bits) {
+static inline float nn_float(uint32_t bits) {
   float v;
   memcpy(&v, &bits, sizeof v);
   return v;

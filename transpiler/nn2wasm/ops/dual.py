@@ -169,7 +169,7 @@ def _operands(
     n, k = weights.shape
     width = tiling.width(pixels, n)
     steps = staged_words(k) // 2
-    operands.constants = {"w": pack_words(weights, width), **operands.constants}
+    operands.constants = {"w": _blocks(operands, weights, width)}
     operands.context["tiles"] = [
         _tile(height, width, tiling.unroll(steps), one_scale=operands.context["one_scale"])
         | {"first": first, "last": last}
@@ -179,20 +179,32 @@ def _operands(
     return operands
 
 
-def pack_words(weights: Array, width: int) -> Array:
-    """[n][k] bytes to words [n / width][k / 4][2][width / 2]: the even bytes of a word are of one
-    output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and 3 in the
-    second. The last outputs overlap those before where there are not enough.
+def _blocks(operands: Operands, weights: Array, width: int) -> Array:
+    """What each `width` outputs need, one behind the other, as words: their biases, weights, scales.
+    The last outputs overlap those before where there are not enough.
     """
-    n, k = weights.shape
-    steps = -(-k // WORD)
+    n = weights.shape[0]
     firsts = [min(i, n - width) for i in range(0, n, width)]
-    padded = np.zeros((len(firsts), width, steps * WORD), np.int8)
-    padded[..., :k] = weights[np.add.outer(firsts, np.arange(width))]
+    outputs = np.add.outer(firsts, np.arange(width))
+    parts = [operands.constants["b"][outputs].view(np.uint32), _pack_words(weights[outputs])]
+    if "scale" in operands.constants:
+        parts.append(operands.constants["scale"][outputs].view(np.uint32))
+    return np.concatenate(parts, 1).reshape(-1)
+
+
+def _pack_words(weights: Array) -> Array:
+    """[blocks][width][k] bytes to words [blocks][k / 4 · 2 · width / 2]: the even bytes of a word are
+    of one output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and 3 in
+    the second.
+    """
+    count, width, k = weights.shape
+    steps = -(-k // WORD)
+    padded = np.zeros((count, width, steps * WORD), np.int8)
+    padded[..., :k] = weights
     # [block][pair][output][step][half of a pair][first or second word]
-    split = padded.reshape(len(firsts), width // 2, 2, steps, 2, 2)
+    split = padded.reshape(count, width // 2, 2, steps, 2, 2)
     packed = np.ascontiguousarray(split.transpose(0, 3, 5, 1, 4, 2))
-    return packed.reshape(-1).view("<u4").astype(np.uint32)
+    return packed.reshape(-1).view("<u4").astype(np.uint32).reshape(count, -1)
 
 
 def dual_operands(node: Node, weights: Array, lo: float, hi: float) -> Operands:
@@ -267,9 +279,8 @@ def _tile(height: int, width: int, unroll: int, *, one_scale: bool) -> dict[str,
             "outputs": [
                 {
                     "index": i,
-                    "at": f" + {i}" if i else "",
                     "sum": f"a{row}{i}",
-                    "scale": "one_scale" if one_scale else f"scale[n + {i}]",
+                    "scale": "one_scale" if one_scale else f"s{i}",
                 }
                 for i in range(width)
             ],
@@ -282,6 +293,7 @@ def _tile(height: int, width: int, unroll: int, *, one_scale: bool) -> dict[str,
         "rows": rows,
         "words": words,
         "pitch": 2 * height,
+        "scales": [] if one_scale else [{"index": i, "name": f"s{i}"} for i in range(width)],
         "weight_step": 2 * unroll * pairs,
         "input_step": 2 * unroll * height,
     }
