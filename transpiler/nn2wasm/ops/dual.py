@@ -180,8 +180,8 @@ def _operands(
 
 
 def _blocks(operands: Operands, weights: Array, width: int) -> Array:
-    """What each `width` outputs need, one behind the other, as words: their biases, weights, scales.
-    The last outputs overlap those before where there are not enough.
+    """What each `width` outputs need, in words: their biases, weights, scales. The last outputs
+    overlap those before where there are not enough.
     """
     n = weights.shape[0]
     firsts = [min(i, n - width) for i in range(0, n, width)]
@@ -193,9 +193,9 @@ def _blocks(operands: Operands, weights: Array, width: int) -> Array:
 
 
 def _pack_words(weights: Array) -> Array:
-    """[blocks][width][k] bytes to words [blocks][k / 4 · 2 · width / 2]: the even bytes of a word are
-    of one output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and 3 in
-    the second.
+    """[blocks][width][k] bytes to [blocks] of words [k / 4][2][width / 2]: the even bytes of a word
+    are of one output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and
+    3 in the second.
     """
     count, width, k = weights.shape
     steps = -(-k // WORD)
