@@ -37,6 +37,8 @@ LINEAR_TARGETS = pytest.mark.parametrize(
         "wasm-simd128-cranelift",
         "wasm-relaxed",
         "wasm-relaxed size",
+        "cortex-m4",
+        "cortex-m4 size",
     ],
 )
 """Those among which kernels of linear ops differ."""
@@ -118,10 +120,13 @@ def run(
 ) -> dict[str, np.ndarray]:
     """What our module answers; warnings of the compiler are errors.
 
-    `target` may be followed by what to optimize for: "wasm-simd128 size".
+    `target` may be followed by what to optimize for: "wasm-simd128 size". Where a build ends in C,
+    this machine compiles and runs it.
     """
     name, _, optimize = target.partition(" ")
     machine = find_target(name)
+    if machine.kind is ArtifactKind.C:
+        machine = replace(machine, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
     options = options or Options(name="cases")
     if optimize:
         options = replace(options, optimize=optimize)

@@ -200,7 +200,9 @@ CORTEX_M = (
     _cortex_m("cortex-m3", "cortex_m3", "STM32F1, SAM3X", hard=False),
     _cortex_m("cortex-m4", "cortex_m4+vfp4d16sp", "STM32F4, nRF52840", hard=True, offers="dsp"),
     _cortex_m("cortex-m7", "cortex_m7+fp_armv8d16sp", "STM32H7", hard=True, offers="dsp"),
-    _cortex_m("cortex-m33", "cortex_m33+fp_armv8d16sp", "STM32U5, RP2350", hard=True, offers="dsp"),
+    _cortex_m(
+        "cortex-m33", "cortex_m33+dsp+fp_armv8d16sp", "STM32U5, RP2350", hard=True, offers="dsp"
+    ),
     _cortex_m(
         "cortex-m55", "cortex_m55+fp_armv8d16+mve_fp", "STM32N6", hard=True, offers="dsp mve"
     ),

@@ -25,9 +25,11 @@ _RUNTIME_INCLUDE = re.compile(r'^#include "(nn2wasm/\w+\.h)"\n', re.MULTILINE)
 _STRING_INCLUDE = re.compile(r"^#include <string\.h>\n", re.MULTILINE)
 _STRING_CALL = re.compile(r"\bmem(?:cpy|move|set)\(")
 _RUNTIME_NAME = re.compile(r"\bnn_\w+|\bNN_\w+")
-_DEFINITION = re.compile(r"^(?:#define (NN_\w+)|static \w+ [^(\n]*\b(nn_\w+)\()", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^(?:#define (NN_\w+)|(?:static \w+|NN_ONCE) [^(\n]*\b(nn_\w+)\()", re.MULTILINE
+)
 _FUNCTION = re.compile(
-    r"^(?:/\*(?:(?!\*/).)*\*/\n)?static \w+ [^(\n]*\b(nn_\w+)\(.*?^\}\n+",
+    r"^(?:/\*(?:(?!\*/).)*\*/\n)?(?:static \w+|NN_ONCE) [^(\n]*\b(nn_\w+)\(.*?^\}\n+",
     re.MULTILINE | re.DOTALL,
 )
 _NOT_MARKDOWN = re.compile(r"[^A-Za-z0-9 _.,:/+-]")

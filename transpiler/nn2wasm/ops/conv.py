@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
+from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
 from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
@@ -77,6 +79,11 @@ def _needs_pointwise(node: Node) -> str:
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
 
 
+def _needs_one_group(node: Node) -> str:
+    op: Conv = node.op  # type: ignore[assignment]
+    return "" if op.groups == 1 else "groups"
+
+
 @dataclass(frozen=True)
 class Conv(Linear):
     """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
@@ -87,6 +94,9 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        dual_depthwise_kernel(_needs_small_depthwise),
+        *dual_kernels("gemm", _needs_pointwise),
+        *dual_kernels("conv", _needs_one_group),
         *with_integer_rows(
             Kernel(
                 symbol="nn_depthwise_s8__scalar",
@@ -192,6 +202,8 @@ class Conv(Linear):
                 "conv": self._tiled_rows,
             }
             return tiled[kind](node, kernel)
+        if kernel.isa == "dsp":
+            return self._dual(node, kernel)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node, kernel)
 
@@ -217,6 +229,16 @@ class Conv(Linear):
         assert kernel.tiling is not None
         lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
         return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
+
+    def _dual(self, node: Node, kernel: Kernel) -> Lowering:
+        """Two products an instruction."""
+        weights, kind = self._weights(node), kernel.template.partition("/")[0]
+        if kind == "depthwise":
+            return dual_depthwise(node, weights, self.geometry, self.lo, self.hi)
+        if kind == "gemm":
+            flat = weights.reshape(weights.shape[0], -1)
+            return dual_product(node, kernel, flat, self.lo, self.hi)
+        return dual_rows(node, kernel, weights, self.geometry, self.lo, self.hi)
 
     def _pointwise(self, node: Node, kernel: Kernel) -> Lowering:
         """A matrix product for each row of pixels."""

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
+from nn2wasm.ops.dual import dual_kernels, dual_product
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
@@ -43,6 +44,7 @@ class Gemm(Linear):
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
         *simd_kernels("gemm", always),
+        *dual_kernels("gemm", always),
         *with_integer_rows(
             Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
         ),
@@ -100,6 +102,8 @@ class Gemm(Linear):
         packed = self.channel_weights(node)
         if kernel.tiling is not None:
             return tiled_product(node, kernel, packed, self.lo, self.hi)
+        if kernel.isa == "dsp":
+            return dual_product(node, kernel, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":

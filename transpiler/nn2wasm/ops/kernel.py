@@ -42,6 +42,11 @@ class Kernel:
     guard: str = ""
     integers: bool = False
 
+    @property
+    def isa(self) -> str:
+        """The instruction set that its template is for."""
+        return self.template.partition("__")[2].partition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
