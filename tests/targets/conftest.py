@@ -21,12 +21,13 @@ Builds = Callable[[TargetModel, str], Any]
 
 C = find_target("c")
 SIMD_C = replace(find_target("host"), kind=ArtifactKind.C)  # nothing that gcc cannot embed
+TREES = {"tree": C, "SIMD tree": SIMD_C, "Helium tree": find_target("cortex-m55")}
 CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
 
 
 @pytest.fixture(scope="session")
 def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
-    """builds(model, "tree" | "SIMD tree" | "clang" | "gcc" | "gcc -O3" | the name of a target).
+    """builds(model, a key of TREES | "clang" | "gcc" | "gcc -O3" | the name of a target).
 
     What the session's tests ask for is built ahead of them, on all processors.
     """
@@ -36,7 +37,7 @@ def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
 
     def tree(model: TargetModel, kind: str = "tree") -> SourceTree:
         if (model, kind) not in trees:
-            target = C if kind == "tree" else SIMD_C
+            target = TREES[kind]
             trees[model, kind] = generate(plan_model(model.path, target))
         return trees[model, kind]
 

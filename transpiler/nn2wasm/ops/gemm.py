@@ -30,6 +30,7 @@ from nn2wasm.ops.linear import (
 )
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
+from nn2wasm.ops.mve_linear import mve_gemm_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
@@ -41,6 +42,7 @@ class Gemm(Linear):
 
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
+        *mve_gemm_kernels(),
         *simd_kernels("gemm", always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),

@@ -29,6 +29,7 @@ class Kernel:
         headers: of runtime_c that it calls, beside the usual ones.
         guard: C function of a header that tells whether this machine computes it rightly; empty
             where all do.
+        lower: makes the lowering; None where the op does.
     """
 
     symbol: str
@@ -39,6 +40,7 @@ class Kernel:
     tiling: Tiling | None = None
     headers: tuple[str, ...] = ()
     guard: str = ""
+    lower: Callable[[Node], Lowering] | None = None
 
 
 @dataclass(frozen=True, slots=True)

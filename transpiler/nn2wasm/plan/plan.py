@@ -120,7 +120,8 @@ def make_plan(graph: Graph, target: Target) -> Plan:
         choice = choose(node, target)
         op = node.op
         assert isinstance(op, KernelOp)
-        lowering = op.lower(node, choice.kernel)
+        kernel = choice.kernel
+        lowering = kernel.lower(node) if kernel.lower else op.lower(node, kernel)
         calls.append(Call(index, node, choice, lowering, target.alignment))
     memory = _plan_memory(graph, calls, target.alignment)
     return Plan(graph, target, tuple(Segment((call,)) for call in calls), memory)

@@ -1,0 +1,241 @@
+/* What kernels for Arm's Helium (M-profile Vector Extension, with floats) are made of.
+ *
+ * Sixteen products of bytes are one instruction that adds them to an integer register, so sums run
+ * along the inputs of an output; four sums then make a vector that is requantized.
+ * Elsewhere the same functions are plain C of gcc's and clang's vectors, to the bit.
+ */
+#ifndef NN2WASM_MVE_H
+#define NN2WASM_MVE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define NN_HELIUM 1
+#include <arm_mve.h>
+typedef int8x16_t nn_s8x16;
+typedef int32x4_t nn_s32x4;
+typedef uint32x4_t nn_u32x4;
+typedef float32x4_t nn_f32x4;
+#else
+#define NN_HELIUM 0
+typedef int8_t nn_s8x16 __attribute__((vector_size(16)));
+typedef int32_t nn_s32x4 __attribute__((vector_size(16)));
+typedef uint32_t nn_u32x4 __attribute__((vector_size(16)));
+typedef float nn_f32x4 __attribute__((vector_size(16)));
+#endif
+
+/* Hides from compilers how often a loop runs. Counting in lr, as they would else, costs one of the
+   eight registers that sums of products can be in. */
+#define NN_KEEP(count) __asm__("" : "+r"(count))
+
+/* Bytes from anywhere. */
+static inline nn_s8x16 nn_load16(const int8_t *from) {
+#if NN_HELIUM
+  return vldrbq_s8(from);
+#else
+  nn_s8x16 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+/* The first n of them, zeros behind; n > 0. What lies behind them is not touched. */
+static inline nn_s8x16 nn_load_first(const int8_t *from, int n) {
+#if NN_HELIUM
+  return vldrbq_z_s8(from, vctp8q((uint32_t)n));
+#else
+  nn_s8x16 v = {0};
+  memcpy(&v, from, n < 16 ? (size_t)n : sizeof v);
+  return v;
+#endif
+}
+
+static inline nn_s32x4 nn_load_sums(const int32_t *from) {
+#if NN_HELIUM
+  return vldrwq_s32(from);
+#else
+  nn_s32x4 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+static inline nn_f32x4 nn_load_scales(const float *from) {
+#if NN_HELIUM
+  return vldrwq_f32(from);
+#else
+  nn_f32x4 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+/* sum + the sixteen products of a and b. */
+static inline int32_t nn_dot16(int32_t sum, nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmladavaq_s8(sum, a, b);
+#else
+  for (int i = 0; i < 16; ++i) sum += a[i] * b[i];
+  return sum;
+#endif
+}
+
+/* The sum of sixteen products alone. */
+static inline int32_t nn_products16(nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmladavq_s8(a, b);
+#else
+  return nn_dot16(0, a, b);
+#endif
+}
+
+static inline nn_s32x4 nn_sums4(int32_t a, int32_t b, int32_t c, int32_t d) {
+  const nn_s32x4 v = {a, b, c, d};
+  return v;
+}
+
+/* clamp(round_half_even(sums * scale), lo, hi) + zero_point: as nn_quantize of requantize.h. */
+static inline nn_s32x4 nn_requantize4(
+    nn_s32x4 sums, nn_f32x4 scale, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+#if NN_HELIUM
+  const nn_f32x4 real = vmulq_f32(vcvtq_f32_s32(sums), scale);
+  return vaddq_n_s32(vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(real, lo), hi)), zero_point);
+#else
+  nn_s32x4 v = {0};
+  for (int i = 0; i < 4; ++i) {
+    const float real = (float)sums[i] * scale[i];
+    const float above = real > lo[i] ? real : lo[i];
+    const float magic = (above < hi[i] ? above : hi[i]) + 12582912.0f; /* 1.5 * 2^23 */
+    int32_t bits;
+    memcpy(&bits, &magic, sizeof bits);
+    v[i] = bits - 0x4B400000 + zero_point;
+  }
+  return v;
+#endif
+}
+
+static inline nn_f32x4 nn_splat4(int32_t v) {
+#if NN_HELIUM
+  return vdupq_n_f32((float)v);
+#else
+  return (nn_f32x4){0} + (float)v;
+#endif
+}
+
+static inline nn_f32x4 nn_splat_scale(const float *from) {
+#if NN_HELIUM
+  return vdupq_n_f32(*from);
+#else
+  return (nn_f32x4){0} + *from;
+#endif
+}
+
+static inline nn_s32x4 nn_add4(nn_s32x4 v, int32_t addend) {
+#if NN_HELIUM
+  return vaddq_n_s32(v, addend);
+#else
+  return v + addend;
+#endif
+}
+
+/* The first n of four integers as bytes; n > 0. */
+static inline void nn_store_first(int8_t *to, nn_s32x4 v, int n) {
+#if NN_HELIUM
+  vstrbq_p_s32(to, v, vctp32q((uint32_t)n));
+#else
+  for (int i = 0; i < 4 && i < n; ++i) to[i] = (int8_t)v[i];
+#endif
+}
+
+/* The same at to + at[i], one after the other. */
+static inline void nn_scatter4(int8_t *to, nn_u32x4 at, nn_s32x4 v) {
+#if NN_HELIUM
+  vstrbq_scatter_offset_s32(to, at, v);
+#else
+  for (int i = 0; i < 4; ++i) to[at[i]] = (int8_t)v[i];
+#endif
+}
+
+/* Four bytes from each from + at[i], multiples of four. */
+static inline nn_s8x16 nn_gather4(const int8_t *from, nn_u32x4 at) {
+#if NN_HELIUM
+  return vreinterpretq_s8_s32(vldrwq_gather_offset_s32((const int32_t *)(const void *)from, at));
+#else
+  nn_u32x4 v = {0};
+  for (int i = 0; i < 4; ++i) {
+    uint32_t word;
+    memcpy(&word, from + at[i], sizeof word);
+    v[i] = word;
+  }
+  return (nn_s8x16)v;
+#endif
+}
+
+static inline nn_u32x4 nn_offsets4(int a, int b, int c, int d) {
+  const nn_u32x4 v = {(uint32_t)a, (uint32_t)b, (uint32_t)c, (uint32_t)d};
+  return v;
+}
+
+/* Sixteen columns of four rows beside each other, [16][4]. */
+static inline void nn_put_columns(int8_t *to, nn_s8x16 a, nn_s8x16 b, nn_s8x16 c, nn_s8x16 d) {
+#if NN_HELIUM
+  const int8x16x4_t v = {{a, b, c, d}};
+  vst4q_s8(to, v);
+#else
+  for (int i = 0; i < 16; ++i) {
+    to[4 * i] = a[i];
+    to[4 * i + 1] = b[i];
+    to[4 * i + 2] = c[i];
+    to[4 * i + 3] = d[i];
+  }
+#endif
+}
+
+static inline void nn_interleave4(
+    int8_t *to, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d) {
+  nn_put_columns(to, nn_load16(a), nn_load16(b), nn_load16(c), nn_load16(d));
+}
+
+/* The same for the first n of them, zeros behind. */
+static inline void nn_interleave4_first(
+    int8_t *to, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d, int n) {
+  nn_put_columns(to, nn_load_first(a, n), nn_load_first(b, n), nn_load_first(c, n),
+      nn_load_first(d, n));
+}
+
+/* The number nearest to v from 0 to limit. */
+static inline int nn_within(int v, int limit) {
+  return v < 0 ? 0 : v < limit ? v : limit;
+}
+
+static inline void nn_copy(int8_t *to, const int8_t *from, int n) {
+#if NN_HELIUM
+  for (; n > 0; n -= 16, to += 16, from += 16) {
+    const mve_pred16_t some = vctp8q((uint32_t)n);
+    vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+  }
+#else
+  if (n > 0) memcpy(to, from, (size_t)n);
+#endif
+}
+
+static inline void nn_fill(int8_t *to, int value, int n) {
+#if NN_HELIUM
+  const nn_s8x16 v = vdupq_n_s8((int8_t)value);
+  for (; n > 0; n -= 16, to += 16) vstrbq_p_s8(to, v, vctp8q((uint32_t)n));
+#else
+  if (n > 0) memset(to, value, (size_t)n);
+#endif
+}
+
+static inline void nn_fill64(int8_t *to, int value) {
+#if NN_HELIUM
+  const nn_s8x16 v = vdupq_n_s8((int8_t)value);
+  for (int i = 0; i < 64; i += 16) vstrbq_s8(to + i, v);
+#else
+  memset(to, value, 64);
+#endif
+}
+
+#endif
