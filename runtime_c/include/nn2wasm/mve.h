@@ -25,10 +25,6 @@ typedef uint32_t nn_u32x4 __attribute__((vector_size(16)));
 typedef float nn_f32x4 __attribute__((vector_size(16)));
 #endif
 
-/* Hides from compilers how often a loop runs. Counting in lr, as they would else, costs one of the
-   eight registers that sums of products can be in. */
-#define NN_KEEP(count) __asm__("" : "+r"(count))
-
 /* Bytes from anywhere. */
 static inline nn_s8x16 nn_load16(const int8_t *from) {
 #if NN_HELIUM
@@ -90,8 +86,67 @@ static inline int32_t nn_products16(nn_s8x16 a, nn_s8x16 b) {
 #endif
 }
 
-static inline nn_s32x4 nn_sums4(int32_t a, int32_t b, int32_t c, int32_t d) {
-  const nn_s32x4 v = {a, b, c, d};
+/* Adds products of k inputs, a multiple of 16 or nothing, of two pixels with w [k / 16][4][16] to
+   sums [2][4]; returns the end of w. Sums can be in eight registers, and compilers that count in one of
+   them, or move sums about, take half as long again: hence the assembly. */
+static inline const int8_t *nn_dots_2x4(
+    int32_t *sums, const int8_t *x0, const int8_t *x1, const int8_t *w, int k) {
+#if NN_HELIUM
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+  int32_t e = sums[4], f = sums[5], g = sums[6], h = sums[7];
+  __asm__("cmp %[k], #0\n\t"
+          "ble 2f\n"
+          "1:\n\t"
+          "vldrb.u8 q0, [%[x0]], #16\n\t"
+          "vldrb.u8 q2, [%[w]], #64\n\t"
+          "vmladava.s8 %[a], q0, q2\n\t"
+          "vldrb.u8 q1, [%[x1]], #16\n\t"
+          "vmladava.s8 %[e], q1, q2\n\t"
+          "vldrb.u8 q3, [%[w], #-48]\n\t"
+          "vmladava.s8 %[b], q0, q3\n\t"
+          "vldrb.u8 q2, [%[w], #-32]\n\t"
+          "vmladava.s8 %[f], q1, q3\n\t"
+          "vldrb.u8 q3, [%[w], #-16]\n\t"
+          "vmladava.s8 %[c], q0, q2\n\t"
+          "subs %[k], #16\n\t"
+          "vmladava.s8 %[g], q1, q2\n\t"
+          "vmladava.s8 %[d], q0, q3\n\t"
+          "vmladava.s8 %[h], q1, q3\n\t"
+          "bgt 1b\n"
+          "2:"
+          : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [e] "+Te"(e), [f] "+Te"(f),
+          [g] "+Te"(g), [h] "+Te"(h), [x0] "+r"(x0), [x1] "+r"(x1), [w] "+r"(w), [k] "+r"(k)
+          :
+          : "q0", "q1", "q2", "q3", "cc", "memory");
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+  sums[4] = e, sums[5] = f, sums[6] = g, sums[7] = h;
+#else
+  for (; k > 0; k -= 16, x0 += 16, x1 += 16, w += 64) {
+    for (int i = 0; i < 4; ++i) {
+      sums[i] = nn_dot16(sums[i], nn_load16(x0), nn_load16(w + 16 * i));
+      sums[4 + i] = nn_dot16(sums[4 + i], nn_load16(x1), nn_load16(w + 16 * i));
+    }
+  }
+#endif
+  return w;
+}
+
+/* The same of one pixel, sums [4]. */
+static inline const int8_t *nn_dots_1x4(int32_t *sums, const int8_t *x, const int8_t *w, int k) {
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+  for (; k > 0; k -= 16, x += 16, w += 64) {
+    const nn_s8x16 v = nn_load16(x);
+    a = nn_dot16(a, v, nn_load16(w));
+    b = nn_dot16(b, v, nn_load16(w + 16));
+    c = nn_dot16(c, v, nn_load16(w + 32));
+    d = nn_dot16(d, v, nn_load16(w + 48));
+  }
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+  return w;
+}
+
+static inline nn_s32x4 nn_sums4(const int32_t *sums) {
+  const nn_s32x4 v = {sums[0], sums[1], sums[2], sums[3]};
   return v;
 }
 
@@ -131,11 +186,27 @@ static inline nn_f32x4 nn_splat_scale(const float *from) {
 #endif
 }
 
-static inline nn_s32x4 nn_add4(nn_s32x4 v, int32_t addend) {
+static inline nn_s32x4 nn_add4(nn_s32x4 a, nn_s32x4 b) {
 #if NN_HELIUM
-  return vaddq_n_s32(v, addend);
+  return vaddq_s32(a, b);
 #else
-  return v + addend;
+  return a + b;
+#endif
+}
+
+static inline nn_s32x4 nn_splat_sum(int32_t v) {
+#if NN_HELIUM
+  return vdupq_n_s32(v);
+#else
+  return (nn_s32x4){0} + v;
+#endif
+}
+
+static inline void nn_store4(int8_t *to, nn_s32x4 v) {
+#if NN_HELIUM
+  vstrbq_s32(to, v);
+#else
+  for (int i = 0; i < 4; ++i) to[i] = (int8_t)v[i];
 #endif
 }
 
@@ -211,10 +282,10 @@ static inline int nn_within(int v, int limit) {
 
 static inline void nn_copy(int8_t *to, const int8_t *from, int n) {
 #if NN_HELIUM
-  for (; n > 0; n -= 16, to += 16, from += 16) {
-    const mve_pred16_t some = vctp8q((uint32_t)n);
-    vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
-  }
+  for (; n >= 16; n -= 16, to += 16, from += 16) vstrbq_s8(to, vldrbq_s8(from));
+  if (n <= 0) return;
+  const mve_pred16_t some = vctp8q((uint32_t)n);
+  vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
 #else
   if (n > 0) memcpy(to, from, (size_t)n);
 #endif

@@ -91,9 +91,14 @@ def _lowering(node: Node, call_rows: int) -> Lowering:
     zero_point = int(x.quant.zero_point)
     chunk = _chunk(geometry, ow, reach)
     counted = oh % call_rows > 0
+    single = reach <= ROWS and geometry.kernel[1] <= COLUMNS
     lowering = Lowering(
         context=ANY_WINDOW
-        | {"counted": counted, "count_parameter": "int count, " if counted else ""},
+        | {
+            "counted": counted,
+            "count_parameter": "int count, " if counted else "",
+            "single": single,
+        },
         constants={"w": _interleaved(weights)} | sum_constants(node, weights.reshape(c, -1)),
         sizes={
             "channels": c,

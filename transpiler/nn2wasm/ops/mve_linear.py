@@ -162,7 +162,8 @@ def _lowering(node: Node, weights: Array, pixels: int) -> Lowering:
     """Of a sum over [n, k] weights, so many pixels a call."""
     n, k = weights.shape
     paired = pixels > 1
-    context = {"sums": range(OUTPUTS), "rows": range(1 + paired), "paired": paired}
+    tile = {"rows": range(1 + paired), "paired": paired}
+    context = {"tile": tile, "outputs_of_tile": range(OUTPUTS)}
     lowering = Lowering(context=context, constants={"w": _panels(weights)})
     lowering.constants |= sum_constants(node, weights)
     for key in ("b", "scale"):
