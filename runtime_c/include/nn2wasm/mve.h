@@ -150,17 +150,31 @@ static inline nn_s32x4 nn_sums4(const int32_t *sums) {
   return v;
 }
 
-/* clamp(round_half_even(sums * scale), lo, hi) + zero_point: as nn_quantize of requantize.h. */
-static inline nn_s32x4 nn_requantize4(
-    nn_s32x4 sums, nn_f32x4 scale, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+static inline nn_f32x4 nn_floats4(nn_s32x4 v) {
 #if NN_HELIUM
-  const nn_f32x4 real = vmulq_f32(vcvtq_f32_s32(sums), scale);
+  return vcvtq_f32_s32(v);
+#else
+  return (nn_f32x4){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
+#endif
+}
+
+static inline nn_f32x4 nn_multiply4(nn_f32x4 a, nn_f32x4 b) {
+#if NN_HELIUM
+  return vmulq_f32(a, b);
+#else
+  return a * b;
+#endif
+}
+
+/* clamp(round_half_even(real), lo, hi) + zero_point: as nn_quantize of requantize.h. */
+static inline nn_s32x4 nn_quantize4(
+    nn_f32x4 real, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+#if NN_HELIUM
   return vaddq_n_s32(vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(real, lo), hi)), zero_point);
 #else
   nn_s32x4 v = {0};
   for (int i = 0; i < 4; ++i) {
-    const float real = (float)sums[i] * scale[i];
-    const float above = real > lo[i] ? real : lo[i];
+    const float above = real[i] > lo[i] ? real[i] : lo[i];
     const float magic = (above < hi[i] ? above : hi[i]) + 12582912.0f; /* 1.5 * 2^23 */
     int32_t bits;
     memcpy(&bits, &magic, sizeof bits);
@@ -168,6 +182,12 @@ static inline nn_s32x4 nn_requantize4(
   }
   return v;
 #endif
+}
+
+/* The same of sums * scale. */
+static inline nn_s32x4 nn_requantize4(
+    nn_s32x4 sums, nn_f32x4 scale, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+  return nn_quantize4(nn_multiply4(nn_floats4(sums), scale), lo, hi, zero_point);
 }
 
 static inline nn_f32x4 nn_splat4(int32_t v) {
@@ -306,6 +326,111 @@ static inline void nn_fill64(int8_t *to, int value) {
   for (int i = 0; i < 64; i += 16) vstrbq_s8(to + i, v);
 #else
   memset(to, value, 64);
+#endif
+}
+
+/* Four bytes as integers. */
+static inline nn_s32x4 nn_load4(const int8_t *from) {
+#if NN_HELIUM
+  return vldrbq_s32(from);
+#else
+  return (nn_s32x4){from[0], from[1], from[2], from[3]};
+#endif
+}
+
+/* The first n of them, zeros behind; n > 0. */
+static inline nn_s32x4 nn_load4_first(const int8_t *from, int n) {
+#if NN_HELIUM
+  return vldrbq_z_s32(from, vctp32q((uint32_t)n));
+#else
+  nn_s32x4 v = {0};
+  for (int i = 0; i < 4 && i < n; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+
+/* min(max((a * ma + b * mb + rest) >> shift, lo), hi). */
+static inline nn_s32x4 nn_weighted4(nn_s32x4 a, nn_s32x4 b, int32_t ma, int32_t mb,
+    int32_t rest, int shift, nn_s32x4 lo, nn_s32x4 hi) {
+#if NN_HELIUM
+  const nn_s32x4 sum = vmlaq_n_s32(vmlaq_n_s32(vdupq_n_s32(rest), a, ma), b, mb);
+  return vminq_s32(vmaxq_s32(vshlq_r_s32(sum, -shift), lo), hi);
+#else
+  const nn_s32x4 v = (a * ma + b * mb + rest) >> shift;
+  for (int i = 0; i < 4; ++i) a[i] = v[i] < lo[i] ? lo[i] : v[i] < hi[i] ? v[i] : hi[i];
+  return a;
+#endif
+}
+
+/* (v - zero_point) * factor. */
+static inline nn_f32x4 nn_scaled4(nn_s32x4 v, int32_t zero_point, float factor) {
+#if NN_HELIUM
+  return vmulq_n_f32(vcvtq_f32_s32(vsubq_n_s32(v, zero_point)), factor);
+#else
+  return nn_floats4(v - zero_point) * factor;
+#endif
+}
+
+/* The product of a and b, less their zero points, times a factor. */
+static inline nn_f32x4 nn_scaled_product4(
+    nn_s32x4 a, nn_s32x4 b, int32_t a_zero, int32_t b_zero, float factor) {
+#if NN_HELIUM
+  return nn_scaled4(vmulq_s32(vsubq_n_s32(a, a_zero), vsubq_n_s32(b, b_zero)), 0, factor);
+#else
+  return nn_scaled4((a - a_zero) * (b - b_zero), 0, factor);
+#endif
+}
+
+static inline nn_f32x4 nn_add_floats4(nn_f32x4 a, nn_f32x4 b) {
+#if NN_HELIUM
+  return vaddq_f32(a, b);
+#else
+  return a + b;
+#endif
+}
+
+static inline nn_f32x4 nn_subtract_floats4(nn_f32x4 a, nn_f32x4 b) {
+#if NN_HELIUM
+  return vsubq_f32(a, b);
+#else
+  return a - b;
+#endif
+}
+
+/* Entries of a table of 256 bytes, that of -128 first. */
+static inline nn_s8x16 nn_look_up(const int8_t *table, nn_s8x16 x) {
+#if NN_HELIUM
+  const uint8x16_t at = veorq_u8(vreinterpretq_u8_s8(x), vdupq_n_u8(128));
+  return vldrbq_gather_offset_s8(table, at);
+#else
+  for (int i = 0; i < 16; ++i) x[i] = table[x[i] + 128];
+  return x;
+#endif
+}
+
+static inline nn_s8x16 nn_splat16(int v) {
+#if NN_HELIUM
+  return vdupq_n_s8((int8_t)v);
+#else
+  return (nn_s8x16){0} + (int8_t)v;
+#endif
+}
+
+static inline nn_s8x16 nn_max16(nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmaxq_s8(a, b);
+#else
+  for (int i = 0; i < 16; ++i) a[i] = a[i] > b[i] ? a[i] : b[i];
+  return a;
+#endif
+}
+
+/* The first n of sixteen bytes; n > 0. */
+static inline void nn_store16_first(int8_t *to, nn_s8x16 v, int n) {
+#if NN_HELIUM
+  vstrbq_p_s8(to, v, vctp8q((uint32_t)n));
+#else
+  memcpy(to, &v, n < 16 ? (size_t)n : sizeof v);
 #endif
 }
 
