@@ -13,6 +13,9 @@
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
 #define NN_HELIUM 1
 #include <arm_mve.h>
+#if !defined(__clang__)
+#pragma GCC optimize("omit-frame-pointer") /* nn_dots_2x4 needs its register, unoptimized too */
+#endif
 typedef int8x16_t nn_s8x16;
 typedef int32x4_t nn_s32x4;
 typedef uint32x4_t nn_u32x4;
@@ -86,8 +89,8 @@ static inline int32_t nn_products16(nn_s8x16 a, nn_s8x16 b) {
 #endif
 }
 
-/* Adds products of k inputs, a multiple of 16 or nothing, of two pixels with w [k / 16][4][16] to
-   sums [2][4]; returns the end of w. Sums can be in eight registers, and compilers that count in one of
+/* Adds products of k inputs, a multiple of 16 or none, of two pixels with w [k / 16][4][16] to
+   sums [2][4]; returns the end of w. Eight registers can hold sums. Compilers that count in one of
    them, or move sums about, take half as long again: hence the assembly. */
 static inline const int8_t *nn_dots_2x4(
     int32_t *sums, const int8_t *x0, const int8_t *x1, const int8_t *w, int k) {
@@ -158,14 +161,6 @@ static inline nn_f32x4 nn_floats4(nn_s32x4 v) {
 #endif
 }
 
-static inline nn_f32x4 nn_multiply4(nn_f32x4 a, nn_f32x4 b) {
-#if NN_HELIUM
-  return vmulq_f32(a, b);
-#else
-  return a * b;
-#endif
-}
-
 /* clamp(round_half_even(real), lo, hi) + zero_point: as nn_quantize of requantize.h. */
 static inline nn_s32x4 nn_quantize4(
     nn_f32x4 real, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
@@ -187,39 +182,21 @@ static inline nn_s32x4 nn_quantize4(
 /* The same of sums * scale. */
 static inline nn_s32x4 nn_requantize4(
     nn_s32x4 sums, nn_f32x4 scale, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
-  return nn_quantize4(nn_multiply4(nn_floats4(sums), scale), lo, hi, zero_point);
+  return nn_quantize4(nn_floats4(sums) * scale, lo, hi, zero_point);
 }
 
+/* One number in all lanes. */
 static inline nn_f32x4 nn_splat4(int32_t v) {
-#if NN_HELIUM
-  return vdupq_n_f32((float)v);
-#else
-  return (nn_f32x4){0} + (float)v;
-#endif
+  const float real = (float)v;
+  return (nn_f32x4){real, real, real, real};
 }
 
 static inline nn_f32x4 nn_splat_scale(const float *from) {
-#if NN_HELIUM
-  return vdupq_n_f32(*from);
-#else
-  return (nn_f32x4){0} + *from;
-#endif
-}
-
-static inline nn_s32x4 nn_add4(nn_s32x4 a, nn_s32x4 b) {
-#if NN_HELIUM
-  return vaddq_s32(a, b);
-#else
-  return a + b;
-#endif
+  return (nn_f32x4){*from, *from, *from, *from};
 }
 
 static inline nn_s32x4 nn_splat_sum(int32_t v) {
-#if NN_HELIUM
-  return vdupq_n_s32(v);
-#else
-  return (nn_s32x4){0} + v;
-#endif
+  return (nn_s32x4){v, v, v, v};
 }
 
 static inline void nn_store4(int8_t *to, nn_s32x4 v) {
@@ -329,16 +306,7 @@ static inline void nn_fill64(int8_t *to, int value) {
 #endif
 }
 
-/* Four bytes as integers. */
-static inline nn_s32x4 nn_load4(const int8_t *from) {
-#if NN_HELIUM
-  return vldrbq_s32(from);
-#else
-  return (nn_s32x4){from[0], from[1], from[2], from[3]};
-#endif
-}
-
-/* The first n of them, zeros behind; n > 0. */
+/* The first n of four bytes as integers, zeros behind; n > 0. */
 static inline nn_s32x4 nn_load4_first(const int8_t *from, int n) {
 #if NN_HELIUM
   return vldrbq_z_s32(from, vctp32q((uint32_t)n));
@@ -364,37 +332,13 @@ static inline nn_s32x4 nn_weighted4(nn_s32x4 a, nn_s32x4 b, int32_t ma, int32_t 
 
 /* (v - zero_point) * factor. */
 static inline nn_f32x4 nn_scaled4(nn_s32x4 v, int32_t zero_point, float factor) {
-#if NN_HELIUM
-  return vmulq_n_f32(vcvtq_f32_s32(vsubq_n_s32(v, zero_point)), factor);
-#else
   return nn_floats4(v - zero_point) * factor;
-#endif
 }
 
 /* The product of a and b, less their zero points, times a factor. */
 static inline nn_f32x4 nn_scaled_product4(
     nn_s32x4 a, nn_s32x4 b, int32_t a_zero, int32_t b_zero, float factor) {
-#if NN_HELIUM
-  return nn_scaled4(vmulq_s32(vsubq_n_s32(a, a_zero), vsubq_n_s32(b, b_zero)), 0, factor);
-#else
   return nn_scaled4((a - a_zero) * (b - b_zero), 0, factor);
-#endif
-}
-
-static inline nn_f32x4 nn_add_floats4(nn_f32x4 a, nn_f32x4 b) {
-#if NN_HELIUM
-  return vaddq_f32(a, b);
-#else
-  return a + b;
-#endif
-}
-
-static inline nn_f32x4 nn_subtract_floats4(nn_f32x4 a, nn_f32x4 b) {
-#if NN_HELIUM
-  return vsubq_f32(a, b);
-#else
-  return a - b;
-#endif
 }
 
 /* Entries of a table of 256 bytes, that of -128 first. */

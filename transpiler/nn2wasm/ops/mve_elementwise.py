@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nn2wasm.ir import DType, Node
-from nn2wasm.ops.binary_simd import SUMS, float_form
+from nn2wasm.ops.binary_simd import float_form
 from nn2wasm.ops.kernel import Kernel, Lowering, always, stream_lead
 from nn2wasm.ops.mve_linear import HEADERS, MVE
 from nn2wasm.ops.vectors import pair_rows, pairs_fit
@@ -22,7 +22,7 @@ from nn2wasm.quant.binary_forms import IntegerForm
 if TYPE_CHECKING:
     from nn2wasm.ops.elementwise import Binary
 
-COMBINED = {"Add": "nn_add_floats4", "Sub": "nn_subtract_floats4"}
+OPERATORS = {"Add": "+", "Sub": "-", "Mul": "*"}
 
 
 def mve_kernel(
@@ -66,7 +66,7 @@ def mve_float_pairs() -> Kernel:
 
 def _float_pairs_fit(node: Node) -> str:
     op: Binary = node.op  # type: ignore[assignment]
-    if op.fused or op.function not in ("Mul", *SUMS):
+    if op.fused or op.function not in OPERATORS:
         return f"{op.function} is not computed in vectors"
     if float_form(node, op.function).divided:
         return "no form without a division equals it"
@@ -80,7 +80,7 @@ def _lower_float_pairs(node: Node) -> Lowering:
     assert a is not None
     assert b is not None
     lowering = _rows(node)
-    lowering.context |= {"form": form, "combine": COMBINED.get(op.function, "")}
+    lowering.context |= {"form": form, "operator": OPERATORS[op.function]}
     lowering.sizes |= {"a_zero": int(a.zero_point), "b_zero": int(b.zero_point)}
     lowering.constants["reals"] = np.asarray(form.reals[:2], np.float32)
     return lowering
