@@ -24,6 +24,7 @@ TREES = {
     "tree": C,
     "SIMD tree": replace(find_target("host"), kind=ArtifactKind.C),  # nothing that gcc cannot embed
     "DSP tree": find_target("cortex-m4"),
+    "Helium tree": find_target("cortex-m55"),
 }
 CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
 

@@ -19,6 +19,7 @@ from nn2wasm.target import ArtifactKind, find_target
 SCALAR = find_target("c")
 SIMD = replace(find_target("host"), kind=ArtifactKind.C)  # gcc cannot embed
 DSP = find_target("cortex-m4")
+HELIUM = find_target("cortex-m55")
 SIZE = 9
 
 NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
@@ -75,7 +76,7 @@ def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     x = rng.integers(-128, 128, shape).astype(np.int8)
     answers = []
-    for target in (SCALAR, SIMD, DSP):
+    for target in (SCALAR, SIMD, DSP, HELIUM):
         tree = generate(plan_model(model, target, Options(name="exact")))
         folder = tmp_path / target.name
         folder.mkdir()

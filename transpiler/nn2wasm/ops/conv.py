@@ -34,6 +34,8 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
+from nn2wasm.ops.mve_depthwise import mve_depthwise_kernels
+from nn2wasm.ops.mve_linear import mve_conv_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
@@ -90,6 +92,8 @@ class Conv(Linear):
 
     onnx_types = ("Conv", "QLinearConv")
     kernels = (
+        *mve_depthwise_kernels(_needs_depthwise),
+        *mve_conv_kernels(),
         *small_depthwise_kernels(_needs_depthwise),
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),

@@ -32,6 +32,7 @@ from nn2wasm.ops.linear import (
 )
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
+from nn2wasm.ops.mve_linear import mve_gemm_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
@@ -43,6 +44,7 @@ class Gemm(Linear):
 
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
+        *mve_gemm_kernels(),
         *simd_kernels("gemm", always),
         *dual_kernels("gemm", always),
         *with_integer_rows(

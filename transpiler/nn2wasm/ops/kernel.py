@@ -30,6 +30,7 @@ class Kernel:
         guard: C function of a header that tells whether this machine computes it rightly; empty
             where all do.
         integers: it requantizes without floats.
+        lower: makes the lowering; None where the op does.
     """
 
     symbol: str
@@ -41,6 +42,7 @@ class Kernel:
     headers: tuple[str, ...] = ()
     guard: str = ""
     integers: bool = False
+    lower: Callable[[Node], Lowering] | None = None
 
     @property
     def isa(self) -> str:

@@ -20,7 +20,8 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
-from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
+from nn2wasm.ops.mve_elementwise import mve_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool_simd import (
     bytes_context,
@@ -52,6 +53,7 @@ class MaxPool(KernelOp):
     onnx_types = ("MaxPool", "GlobalMaxPool")
     moves = True
     kernels = (
+        mve_kernel("nn_maxpool_s8_16", "pool/max_s8"),
         simd_kernel("nn_maxpool_s8_16", "pool/max", "s8", half_fits),
         simd_kernel("nn_maxpool_f32_4", "pool/max", "f32", half_fits),
         Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
@@ -98,6 +100,7 @@ class AveragePool(KernelOp):
     onnx_types = ("AveragePool", "GlobalAveragePool", *QLINEAR)
     quantizable = True
     kernels = (
+        mve_kernel("nn_avgpool_s8_4", "pool/average_s8"),
         simd_kernel("nn_avgpool_s8_16", "pool/average_s8", "s8", window_fits),
         simd_kernel("nn_avgpool_f32_4", "pool/average_f32", "f32", lanes_fit),
         *with_integer_rows(
@@ -155,6 +158,10 @@ class AveragePool(KernelOp):
             context["centre"] = offset_text(-fill)
             factors, texts = self._factors(node, kernel)
             context |= texts
+            context |= {
+                "x_zero_factor": factor_text(fill),
+                "y_zero_factor": factor_text(int(y.quant.zero_point)),
+            }
             if kernel.needs and not kernel.integers:
                 context |= bytes_context(geometry.kernel, x.quant, y.quant)
         lowering = pool_lowering(geometry, node, fill, counts_rows=varying)

@@ -81,5 +81,6 @@ def make_call(index: int, node: Node, target: Target) -> Call:
     choice = choose(node, target)
     op = node.op
     assert isinstance(op, KernelOp)
-    lowering = op.lower(node, choice.kernel)
+    kernel = choice.kernel
+    lowering = kernel.lower(node) if kernel.lower else op.lower(node, kernel)
     return Call(index, node, choice, lowering, target.alignment, target.weights != RESIDENT)
