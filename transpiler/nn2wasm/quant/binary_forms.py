@@ -10,7 +10,7 @@ with one rounding each and adds the output's zero point before it rounds to an i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -104,6 +104,14 @@ def find_integer_form(
     Tries every precision that 32-bit sums allow, and for each the roundings on either side.
     """
     truth = defined_table(function, a, b, y, fused=fused, unsigned=unsigned)
+    for form in integer_forms(sign, a, b, y):
+        if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
+            return form
+    return None
+
+
+def integer_forms(sign: int, a: Pair, b: Pair, y: Pair) -> Iterator[IntegerForm]:
+    """Forms near a + sign · b whose sums stay in 32 bits, the most precise first."""
     ratio_a, ratio_b = a[0] / y[0], sign * b[0] / y[0]
     rest = y[1] - ratio_a * a[1] - ratio_b * b[1] + 0.5
     for shift in range(LARGEST_SHIFT, 7, -1):
@@ -112,10 +120,7 @@ def find_integer_form(
         if 128 * (abs(ma) + abs(mb)) + abs(base) + 2 >= S32_LIMIT:
             continue
         for nudge in (0, -1, 1):
-            form = IntegerForm(ma, mb, base + nudge, shift)
-            if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
-                return form
-    return None
+            yield IntegerForm(ma, mb, base + nudge, shift)
 
 
 @lru_cache(maxsize=256)
