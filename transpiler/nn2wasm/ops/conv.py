@@ -48,6 +48,7 @@ from nn2wasm.ops.spatial import (
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_depthwise import tiled_depthwise
 from nn2wasm.ops.tiled_windows import tiled_rows
+from nn2wasm.target import SMALL
 
 LARGEST_UNROLLED_WINDOW = 32
 UNROLLED = "depthwise/s8_unrolled__scalar.c.j2"
@@ -78,6 +79,14 @@ def _needs_pointwise(node: Node) -> str:
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
 
 
+DEPTHWISE = Kernel(
+    symbol="nn_depthwise_s8__scalar",
+    template="depthwise/s8__scalar.c.j2",
+    dtype="s8",
+    fits=_needs_depthwise,
+)
+
+
 @dataclass(frozen=True)
 class Conv(Linear):
     """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
@@ -89,6 +98,7 @@ class Conv(Linear):
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
         *with_integer_rows(
+            replace(DEPTHWISE, needs=frozenset({"scalar_core", SMALL})),
             Kernel(
                 symbol="nn_depthwise_s8_unrolled__scalar",
                 template=UNROLLED,
@@ -96,12 +106,7 @@ class Conv(Linear):
                 needs=frozenset({"scalar_core"}),
                 fits=_needs_small_depthwise,
             ),
-            Kernel(
-                symbol="nn_depthwise_s8__scalar",
-                template="depthwise/s8__scalar.c.j2",
-                dtype="s8",
-                fits=_needs_depthwise,
-            ),
+            DEPTHWISE,
             Kernel(
                 symbol="nn_gemm_s8_1x4__scalar",
                 template="gemm/s8__scalar.c.j2",
