@@ -35,7 +35,8 @@ OWN_TEXT = sorted(
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-LONGEST_RUNTIME = 1500
+LONGEST_RUNTIME = 1500 + 160
+"""160 for cores without an FPU: fixed_point.h and positive_floats.h."""
 
 LONGER_FILES: dict[str, str] = {
     # path below nn2wasm: why it may be longer
