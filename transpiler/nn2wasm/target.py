@@ -185,8 +185,8 @@ SIMD128 = Target(
 )
 
 
-# An FPU of single precision takes ten instructions more from a sum to a byte.
-FIXED_POINT = frozenset({"fixed_point"})
+# Even with an FPU, floats take 30 instructions more from a sum to a byte.
+FIRMWARE = frozenset({"scalar_core", "fixed_point"})
 
 
 def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = "") -> Target:
@@ -207,7 +207,7 @@ def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = ""
         zig_flags=(f"-mcpu={cpu}",),
         speed_flags=("-O2",),
         features=frozenset(offers.split()),
-        traits=FIXED_POINT if hard else FIXED_POINT | {"no_fpu"},
+        traits=FIRMWARE if hard else FIRMWARE | {"no_fpu"},
     )
 
 
@@ -263,13 +263,14 @@ TARGETS: tuple[Target, ...] = (
         zig_triple="riscv32-freestanding-ilp32",
         zig_flags=("-mcpu=generic_rv32+m+c",),
         speed_flags=("-O2",),
-        traits=FIXED_POINT | {"no_fpu"},
+        traits=FIRMWARE | {"no_fpu"},
     ),
     Target(
         name="esp32",
         summary="Xtensa LX6 and LX7 (ESP32, ESP32-S3): C11 sources",
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
+        traits=frozenset({"scalar_core"}),
     ),
     Target(
         name="host",
