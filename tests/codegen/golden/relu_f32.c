@@ -4,11 +4,13 @@
  * Constants, then kernels (one for each shape), then layers, then the run. All tensors live in the
  * caller's arena `a` at offsets planned ahead; a tensor may overwrite one that is no longer needed.
  */
-/* Every product and every sum is rounded by itself: a fused multiply-add changes results. */
+/* Every product and every sum is rounded by itself: a fused multiply-add changes results.
+   ivopts of gcc (12 for Arm, at least) rewrites pointers so that it forgets what they point to; it
+   then takes layers that write to the arena for functions without effect, and drops their calls. */
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=off")
+#pragma GCC optimize("fp-contract=off", "no-ivopts")
 #endif
 
 #include "relu_f32.h"
