@@ -54,6 +54,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "kernels": writer.kernels.texts(),
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
+        "many_layers": len(layers) > 1,
     }
     context["input_count"] = len(plan.graph.inputs)
     context["output_count"] = len(plan.graph.outputs)
