@@ -76,6 +76,8 @@ def test_sizes_that_the_model_leaves_open(nn2wasm, digits, tmp_path):
         (["-o", "m.wasm", "--target", "wsm"], 21, "did you mean 'wasm'?"),
         (["-o", "m.wasm", "--target", "host"], 20, "does not make 'm.wasm'"),
         (["-o", "m.exe"], 20, ".wasm"),
+        (["-o", "m.c", "--package", "make"], 20, "a package is a folder"),
+        (["-o", "firmware/", "--package", "cmakes"], 20, "did you mean 'cmake'?"),
         (["-o", "no/such/folder/m.wasm"], 40, "cannot write"),
         (["-o", "m.wasm", "--shape", "pixels=1,1,8,8"], 14, "pixels"),
         (["-o", "m.wasm", "--max-model-bytes", "100"], 11, "bytes"),
