@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from build_tools import build_tool, with_command
-from c_compilers import compiler
+from c_compilers import COMPILERS, compiler
 from small_networks import NETWORKS
 
 import nn2wasm
@@ -84,8 +84,9 @@ int main(void) {{
 """
 
 
-def test_two_packages_in_a_strange_makefile(project):
-    """Its own first goal, flags and folder for objects stay what they are."""
+@pytest.mark.parametrize("name", COMPILERS)
+def test_two_packages_in_a_strange_makefile(project, name):
+    """Its own compiler, first goal, flags and folder for objects stay what they are."""
     package(project.folder, S8)
     package(project.folder, F32)
     project.write("main.c", MAIN)
@@ -95,6 +96,7 @@ def test_two_packages_in_a_strange_makefile(project):
         {S8.upper()}_BUILD := build
         include {S8}/{S8}.mk
         include {F32}/{F32}.mk
+        CC = {" ".join(compiler(name))}
         CFLAGS = -Os -Wall -Wextra -Wconversion -Werror -std=gnu99
 
         program: main.o $({S8.upper()}_OBJECTS) $({F32.upper()}_OBJECTS)

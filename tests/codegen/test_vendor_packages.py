@@ -6,14 +6,15 @@ Metadata is read by the vendors' own checkers, where those are installed.
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
-from build_tools import build_tool
+from build_tools import build_tool, with_command
 from c_compilers import compiler, run
 from small_networks import NETWORKS
 
@@ -112,7 +113,7 @@ def test_platformio_takes_both(folder):
 def build(source: Path, build_folder: Path, program: str, *defines: str, **environment: str) -> str:
     """Configures and builds a project with the stand-in for its SDK; what its program prints."""
     compiler("gcc")
-    variables = {**os.environ, **environment}
+    variables = {**with_command(build_folder.parent / "bin"), **environment}
     for command in (
         ["-S", str(source), "-B", str(build_folder), *(f"-D{define}" for define in defines)],
         ["--build", str(build_folder)],
@@ -187,3 +188,57 @@ def test_zephyr_module(folder, expected, tmp_path):
 def test_zephyr_module_is_off_unless_asked_for(folder, tmp_path):
     values = settings(folder / "zephyr" / "Kconfig", "", tmp_path)
     assert f"set(CONFIG_NN2WASM_{NETWORK.upper()} n)" in values.read_text()
+
+
+# ---- models compiled in the SDK's build ---------------------------------------------------------
+
+
+def rules_in(readme: Path) -> str:
+    """The lines of a package's README that compile the model in the build."""
+    (block,) = re.findall(r"^```cmake\n(execute_process.*?)^```$", readme.read_text(), re.M | re.S)
+    return str(block)
+
+
+def write_model(place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save_model(NETWORKS[NETWORK](), place)
+
+
+def test_esp_idf_compiles_a_model(folder, expected, tmp_path):
+    project = tmp_path / "project"
+    write_model(project / "main" / f"{NETWORK}.onnx")
+    demo = folder / "esp-idf" / "examples" / f"{NETWORK}_demo"
+    lists = (demo / "CMakeLists.txt").read_text()
+    (project / "CMakeLists.txt").write_text(re.sub(r"set\(EXTRA_COMPONENT_DIRS.*\n", "", lists))
+    main = (demo / "main" / "CMakeLists.txt").read_text()
+    rules = rules_in(folder / "esp-idf" / "README.md")
+    (project / "main" / "CMakeLists.txt").write_text(main + rules)
+    shutil.copy(demo / "main" / "main.c", project / "main")
+    (tmp_path / "settings.cmake").touch()
+    printed = build(
+        project,
+        tmp_path / "build",
+        f"{NETWORK}_demo.elf",
+        f"SDKCONFIG={tmp_path / 'settings.cmake'}",
+        IDF_PATH=str(PLATFORMS / "esp-idf"),
+    )
+    check_printed(printed, expected)
+
+
+def test_zephyr_compiles_a_model(folder, expected, tmp_path):
+    project = tmp_path / "project"
+    write_model(project / f"{NETWORK}.onnx")
+    demo = folder / "zephyr" / "samples" / f"{NETWORK}_demo"
+    lists = re.sub(r"list\(APPEND.*\n", "", (demo / "CMakeLists.txt").read_text())
+    rules = rules_in(folder / "zephyr" / "README.md")
+    (project / "CMakeLists.txt").write_text(lists + rules)
+    shutil.copytree(demo / "src", project / "src")
+    (tmp_path / "values.cmake").touch()
+    printed = build(
+        project,
+        tmp_path / "build",
+        "zephyr_final",
+        f"CONF_VALUES={tmp_path / 'values.cmake'}",
+        ZEPHYR_BASE=str(PLATFORMS / "zephyr"),
+    )
+    check_printed(printed, expected)
