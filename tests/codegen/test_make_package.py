@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import textwrap
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from build_tools import build_tool, with_command
-from c_compilers import COMPILERS, compiler
+from c_compilers import COMPILERS, compiler, run
 from small_networks import NETWORKS
 
 import nn2wasm
@@ -113,6 +114,14 @@ def test_two_packages_in_a_strange_makefile(project, name):
     project.make("-q")
     os.utime(project.folder / F32 / f"{F32}.c")
     assert f"-c {F32}/{F32}.c" in project.make()
+
+
+def test_constants_go_where_the_readme_says(project):
+    package(project.folder, S8)
+    line = re.search(r"^With `(.*?)` behind", (project.folder / S8 / "README.md").read_text(), re.M)
+    project.write("Makefile", f"include {S8}/{S8}.mk\n{line[1]}\nall: $({S8.upper()}_OBJECTS)\n")
+    project.make()
+    assert ".flash" in run(["size", "-A", f"{S8}/{S8}.o"], project.folder)
 
 
 RULES = """\
