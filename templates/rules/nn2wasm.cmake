@@ -36,16 +36,24 @@ function(nn2wasm_add_model name model)
   if(DEFINED arg_TARGET)
     list(PREPEND arg_OPTIONS --target "${arg_TARGET}")
   endif()
+  set(outputs "${folder}/${name}.c" "${folder}/${name}.h")
+  set(touch "")
+  if(NOT CMAKE_GENERATOR MATCHES "Ninja")
+    # nn2wasm leaves outputs that did not change alone. Ninja sees that; the others go by times, also by those of files
+    # that CMake writes for them.
+    set(touch COMMAND "${CMAKE_COMMAND}" -E touch ${outputs})
+  endif()
   add_custom_command(
-    OUTPUT "${folder}/${name}.c" "${folder}/${name}.h"
+    OUTPUT ${outputs}
     COMMAND "${NN2WASM_EXECUTABLE}" "${model}" -o "${folder}/${name}.c"
       --quiet --depfile "${folder}/${name}.d" ${arg_OPTIONS}
+    ${touch}
     DEPENDS "${model}"
     DEPFILE "${folder}/${name}.d"
     COMMENT "Compiling the neural network ${name}"
     VERBATIM
   )
-  add_library(${name} STATIC "${folder}/${name}.c" "${folder}/${name}.h")
+  add_library(${name} STATIC ${outputs})
   target_include_directories(${name} PUBLIC "${folder}")
   set_target_properties(${name} PROPERTIES
     C_STANDARD 11

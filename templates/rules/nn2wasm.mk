@@ -11,11 +11,14 @@
 #   build/%.c build/%.h: models/%.onnx
 #   	$(nn2wasm)
 #
-# NN2WASM is the command, NN2WASMFLAGS its options: those of all models, or of one by `digits.c: NN2WASMFLAGS += --io int8`.
+# NN2WASM is the command (also in the include, where it is not on PATH), NN2WASMFLAGS its options: those of all models, or
+# of one by `digits.c digits.h: NN2WASMFLAGS += --io int8`.
 NN2WASM ?= nn2wasm
 NN2WASMFLAGS ?=
 
-nn2wasm = $(NN2WASM) $< -o $(basename $@).c --quiet --depfile $(basename $@).onnx.d $(NN2WASMFLAGS)
+# nn2wasm leaves outputs that did not change alone; make goes by times, also by those of prerequisites that you add.
+nn2wasm = $(NN2WASM) $< -o $(basename $@).c --quiet --depfile $(basename $@).onnx.d $(NN2WASMFLAGS) \
+  && touch $(basename $@).c $(basename $@).h
 
 # Your own first rule stays the one that `make` makes.
 NN2WASM_GOAL := $(.DEFAULT_GOAL)

@@ -171,6 +171,9 @@ def test_models_compiled_by_make(project):
         assert "nn2wasm digits.onnx" in project.make()
         project.make("-q")
     assert subprocess.run([project.folder / "program"], capture_output=True).stdout == b"0\n"
+    project.write("Makefile", RULES + "digits.c digits.h: Makefile\n")
+    assert "nn2wasm digits.onnx" in project.make()
+    project.make("-q")
 
 
 def test_an_object_alone_keeps_its_source(project):
