@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from nn2wasm.codegen.package_kinds import PACKAGE_KINDS
 from nn2wasm.loaders import load
 
 
@@ -97,3 +98,9 @@ def test_an_old_file_survives_an_error(nn2wasm, tmp_path):
     (tmp_path / "m.wasm").write_bytes(b"old")
     assert nn2wasm(tmp_path / "no.onnx", "-o", tmp_path / "m.wasm").code == 11
     assert (tmp_path / "m.wasm").read_bytes() == b"old"
+
+
+def test_help_names_every_kind_of_package(nn2wasm):
+    text = nn2wasm("compile", "--help").out
+    for kind in PACKAGE_KINDS:
+        assert kind.name in text
