@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from nn2wasm.codegen.package_kinds import PACKAGE_KINDS
 from nn2wasm.loaders import load
 
 
@@ -76,6 +77,8 @@ def test_sizes_that_the_model_leaves_open(nn2wasm, digits, tmp_path):
         (["-o", "m.wasm", "--target", "wsm"], 21, "did you mean 'wasm'?"),
         (["-o", "m.wasm", "--target", "host"], 20, "does not make 'm.wasm'"),
         (["-o", "m.exe"], 20, ".wasm"),
+        (["-o", "m.c", "--package", "make"], 20, "a package is a folder"),
+        (["-o", "firmware/", "--package", "cmakes"], 20, "did you mean 'cmake'?"),
         (["-o", "no/such/folder/m.wasm"], 40, "cannot write"),
         (["-o", "m.wasm", "--shape", "pixels=1,1,8,8"], 14, "pixels"),
         (["-o", "m.wasm", "--max-model-bytes", "100"], 11, "bytes"),
@@ -95,3 +98,9 @@ def test_an_old_file_survives_an_error(nn2wasm, tmp_path):
     (tmp_path / "m.wasm").write_bytes(b"old")
     assert nn2wasm(tmp_path / "no.onnx", "-o", tmp_path / "m.wasm").code == 11
     assert (tmp_path / "m.wasm").read_bytes() == b"old"
+
+
+def test_help_names_every_kind_of_package(nn2wasm):
+    text = nn2wasm("compile", "--help").out
+    for kind in PACKAGE_KINDS:
+        assert kind.name in text

@@ -136,6 +136,16 @@ def test_constants_can_be_placed(folder):
     assert 0 <= padding < 32 * len(artifact.compiled.plan.calls)
 
 
+def test_constants_go_where_the_readme_says(cmake, folder, tmp_path):
+    readme = (folder / S8 / "README.md").read_text()
+    line = re.search(r"^With `(target_compile_definitions.*?)` they", readme, re.MULTILINE)[1]
+    head = "cmake_minimum_required(VERSION 3.13)\nproject(firmware C)\n"
+    (tmp_path / "CMakeLists.txt").write_text(f"{head}add_subdirectory({folder / S8} a)\n{line}\n")
+    run([cmake, "-S", ".", "-B", "build"], tmp_path)
+    run([cmake, "--build", "build"], tmp_path)
+    assert ".flash" in run(["size", "-A", f"build/a/lib{S8}.a"], tmp_path)
+
+
 def test_no_mutable_data(folder):
     """All state is in the caller's arena."""
     for network in NETWORKS:

@@ -59,7 +59,7 @@ def test_only_four_symbols_are_visible(folder, network):
 
 def test_headers_are_inside_with_their_guards(folder):
     source = (folder / "conv_pool_softmax_f32.c").read_text()
-    assert '#include "nn2wasm' not in source
+    assert '#include "nn2wasm/' not in source
     assert source.count("#ifndef NN2WASM_MATH_H") == source.count("#define NN2WASM_MATH_H") == 1
     assert "nn_exp(float v) {" in source
     assert "nn_erf" not in re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)

@@ -16,6 +16,7 @@ import nn2wasm
 from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.package import amalgamate, c_package
+from nn2wasm.codegen.package_kinds import PACKAGE_KINDS, PackageKind
 from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_many, read_metadata
 from nn2wasm.toolchain.zig import zig_path
@@ -177,27 +178,54 @@ def test_cmake_accepts_the_worst_names(packages, tmp_path):
     run([cmake, "-S", ".", "-B", "build"], tmp_path)
 
 
+ENDINGS = r"[ch]|mk|ino|md|json|yml|conf|properties"
+PATHS = rf"[a-zA-Z0-9_/]+\.({ENDINGS})|([a-z0-9_/]+/)?CMakeLists\.txt|Kconfig|Makefile"
+
+
 @pytest.mark.parametrize("key", NAMES)
 def test_text_of_the_files(key):
     """Printable ASCII alone, no line that a name has begun, no way out of a comment."""
     name = NAMES[key]
     tree = generate(compiled(name))
     reference = generate(compiled("plain"))
-    for files in (c_package(tree), amalgamate(tree, "x")):
+    for files in (*(c_package(tree, kind) for kind in PACKAGE_KINDS), amalgamate(tree, "x")):
         for path, text in files.items():
-            assert re.fullmatch(r"[a-z0-9_/]+\.[ch]|CMakeLists\.txt|README\.md", path)
-            if path.startswith("nn2wasm/"):
+            assert re.fullmatch(PATHS, path)
+            if path.removeprefix("src/").startswith("nn2wasm/"):
                 continue
             assert isinstance(text, str)
-            body = text.encode()
+            body = text.encode().replace(b"\t", b"")
             assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f-\xff]", body)
             assert b"??" not in body
-            assert text.count("*/") == text.count("/*")
-            if path.endswith((".c", ".h")):
+            if path.endswith((".c", ".h", ".ino")):
+                assert text.count("*/") == text.count("/*")
                 assert set(re.findall(r"^ *# *(\w*)", text, re.MULTILINE)) <= DIRECTIVES
             if path.endswith(".md"):
                 assert not re.search(r"<script|javascript:x\)|!\[", text)
-    assert c_package(tree)["README.md"].count("\n") == c_package(reference)["README.md"].count("\n")
+    for kind in PACKAGE_KINDS:
+        text, plain = (c_package(each, kind)["README.md"] for each in (tree, reference))
+        assert text.count("\n") == plain.count("\n")
+
+
+@pytest.mark.parametrize("key", NAMES)
+def test_build_files_differ_by_the_identifier_alone(key):
+    """Make, Kconfig, JSON and the like see nothing else of a name."""
+    for kind in PACKAGE_KINDS:
+        texts = [build_files(NAMES[key], kind), build_files("plain", kind)]
+        assert texts[0] == texts[1]
+
+
+def build_files(name: str, kind: PackageKind) -> str:
+    """Paths and texts of a package's build files, with @ and % for the identifier."""
+    own = identifier(name)
+    text = "\n".join(
+        f"{path}:\n{text}"
+        for path, text in c_package(generate(compiled(name)), kind).items()
+        if not path.endswith((".c", ".h", ".md", ".ino"))
+    )
+    for stem, mark in ((own, "@"), (own.upper(), "%")):
+        text = re.sub(rf"((?<=lib)|(?<![a-zA-Z0-9])){stem}(?![a-zA-Z0-9])", mark, text)
+    return text
 
 
 @pytest.mark.parametrize("key", NAMES)

@@ -12,6 +12,7 @@ from target_models import DIGITS, MODELS
 
 from nn2wasm.api import generate, plan_model
 from nn2wasm.codegen.package import amalgamate, c_package
+from nn2wasm.codegen.package_kinds import PACKAGE_KINDS
 from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_artifact
 
@@ -24,7 +25,8 @@ def fingerprint(path: str) -> str:
     """A hash over everything that a model is turned into."""
     digest = hashlib.sha256()
     tree = generate(plan_model(path, find_target("c")))
-    for files in (tree.files, c_package(tree), amalgamate(tree, tree.name)):
+    packages = (c_package(tree, kind) for kind in PACKAGE_KINDS)
+    for files in (tree.files, *packages, amalgamate(tree, tree.name)):
         for name, content in files.items():
             digest.update(name.encode())
             digest.update(content if isinstance(content, bytes) else content.encode())

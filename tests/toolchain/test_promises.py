@@ -163,6 +163,11 @@ def test_finish_writes_our_sections_and_no_others():
     assert finished == build_module(tree, find_target("wasm"))
 
 
+def test_finish_says_how_much_memory_is_used():
+    """What a host below a page goes by; see examples/wasm3_host."""
+    assert read_metadata(finish_module(module(), METADATA))["memory_bytes"] == 2048
+
+
 def test_finish_fixes_the_memory():
     tree = add_one()
     raw = WasmFile.parse(build_wasm(tree, find_target("wasm")))

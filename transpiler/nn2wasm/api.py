@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeAlias, Union
 from nn2wasm.codegen import SourceTree, render
 from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
+from nn2wasm.codegen.package_kinds import DEFAULT_PACKAGE, find_package_kind
 from nn2wasm.errors import QuantizationError, TargetError
-from nn2wasm.files import write_files
+from nn2wasm.files import depfile_text, write_file, write_files
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_import import import_onnx
 from nn2wasm.frontends.onnx_model import read_model
@@ -83,12 +84,14 @@ class Compiled:
         sha256: of the model's file, hexadecimal.
         plan: kernels, constants, memory.
         log: what the passes did.
+        sources: the files that were read, the model first; none where it was not given as a file.
     """
 
     name: str
     sha256: str
     plan: Plan = field(repr=False)
     log: PassLog
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,8 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
             hint="leave --io int8 out, or quantize the model",
         )
     plan = make_plan(graph, target, options.ram)
-    return Compiled(options.name or _name(model), onnx_model.sha256, plan, log)
+    sources = _sources(model, onnx_model.data_files)
+    return Compiled(options.name or _name(model), onnx_model.sha256, plan, log, sources)
 
 
 def generate(compiled: Compiled, *, name: str = "") -> SourceTree:
@@ -174,44 +178,62 @@ def compile_model(
     *,
     target: str | Target | None = None,
     options: Options | None = None,
+    package: str | None = None,
+    depfile: str | os.PathLike[str] | None = None,
 ) -> Artifact:
-    """Compiles a model to a file or folder.
+    """Compiles a model to a file or folder. A file that is already right is left alone.
 
     Args:
         model: path, bytes or a parsed ONNX model.
         output: ``x.wasm``, ``x.c`` (with ``x.h`` beside it), ``x.so``, or a folder for a C package.
         target: name of a target; where left out, the default for that kind of output.
         options: how to compile.
+        package: the build system that a folder is for; where left out, cmake.
+        depfile: where to write which files the output depends on, for Make and Ninja.
 
     Raises:
         Nn2wasmError: nothing is written.
     """
     path, kind = Path(output), output_kind(output)
     chosen = _target(target, kind, path)
+    is_folder = kind is ArtifactKind.C and path.suffix != ".c"
+    if package is not None and not is_folder:
+        raise TargetError(
+            f"a package is a folder, and '{path.name}' is a file",
+            hint="end the output's name with '/', or leave --package out",
+        )
+    package_kind = find_package_kind(package or DEFAULT_PACKAGE)
     compiled = plan_model(model, chosen, options)
-    if kind is not ArtifactKind.C:
-        tree = generate(compiled)
-        data = build_artifact(tree, compiled.plan.target)
-        from_host = compiled.plan.target.weights == FROM_HOST
-        beside = {path.with_suffix(WEIGHTS_SUFFIX).name: tree.weights} if from_host else {}
-        write_files(path.parent, {path.name: data, **beside}, make_folder=False)
-        arena_bytes = compiled.plan.memory.arena_bytes
-        is_module = kind is ArtifactKind.WASM
-        memory_bytes = module_sizes(data).memory_bytes if is_module else arena_bytes
-        total = len(data) + sum(map(len, beside.values()))
-        return Artifact(path, kind, compiled, total, memory_bytes, (path.name, *beside))
-    if path.suffix == ".c":
-        tree = generate(compiled, name=path.stem)
-        files: dict[str, str | bytes] = dict(amalgamate(tree, path.stem))
-        if tree.weights:
-            files[f"{path.stem}{WEIGHTS_SUFFIX}"] = tree.weights
-        write_files(path.parent, files, make_folder=False)
+    folder: Path
+    files: Mapping[str, str | bytes]
+    if is_folder:
+        folder, files = path, c_package(generate(compiled), package_kind)
     else:
-        files = c_package(generate(compiled))
-        write_files(path, files)
-    total = sum(len(text.encode() if isinstance(text, str) else text) for text in files.values())
-    arena_bytes = compiled.plan.memory.arena_bytes
-    return Artifact(path, kind, compiled, total, arena_bytes, tuple(files))
+        folder, files = path.parent, _files_beside(path, compiled, kind)
+    if depfile is not None:
+        outputs = [(folder / name).as_posix() for name in files]
+        text = depfile_text(outputs, compiled.sources)
+        write_file(Path(depfile), text, sources=compiled.sources)
+    write_files(folder, files, make_folder=is_folder, sources=compiled.sources)
+    contents = [text.encode() if isinstance(text, str) else text for text in files.values()]
+    memory_bytes = compiled.plan.memory.arena_bytes
+    if kind is ArtifactKind.WASM:
+        memory_bytes = module_sizes(contents[0]).memory_bytes
+    total = sum(map(len, contents))
+    return Artifact(path, kind, compiled, total, memory_bytes, tuple(files))
+
+
+def _files_beside(path: Path, compiled: Compiled, kind: ArtifactKind) -> Mapping[str, str | bytes]:
+    """The module, library, or C file with its header, by file name; weights of their own beside."""
+    if kind is ArtifactKind.C:
+        tree = generate(compiled, name=path.stem)
+        files: dict[str, str | bytes] = {**amalgamate(tree, path.stem)}
+    else:
+        tree = generate(compiled)
+        files = {path.name: build_artifact(tree, compiled.plan.target)}
+    if compiled.plan.target.weights == FROM_HOST:
+        files[path.with_suffix(WEIGHTS_SUFFIX).name] = tree.weights
+    return files
 
 
 def output_kind(output: str | os.PathLike[str]) -> ArtifactKind:
@@ -258,3 +280,11 @@ def _name(model: ModelSource) -> str:
         return Path(model).stem
     name = getattr(getattr(model, "graph", None), "name", "")
     return identifier(name) if name else "model"
+
+
+def _sources(model: ModelSource, data_files: Sequence[str]) -> tuple[str, ...]:
+    """Paths of the model and of its external data, as the caller named the model."""
+    if not isinstance(model, str | os.PathLike):
+        return ()
+    path = Path(model)
+    return (path.as_posix(), *((path.parent / name).as_posix() for name in data_files))

@@ -39,7 +39,7 @@ extern "C" {
 void *conv_pool_softmax_f32_input(void *arena, int index);
 void *conv_pool_softmax_f32_output(void *arena, int index);
 
-/* Computes all outputs from the inputs in the arena. Returns 0. */
+/* Computes all outputs from the inputs in the arena. Returns 0, or what NN_BETWEEN_LAYERS says. */
 int conv_pool_softmax_f32_run(void *arena);
 
 #ifdef __cplusplus

@@ -15,12 +15,24 @@
 
 #include "relu_f32.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "nn2wasm/math.h"
 #include "nn2wasm/requantize.h"
+
+#if INT_MAX < 0x7fffffff
+#error "int has fewer than 32 bits: 8- and 16-bit processors cannot run the network"
+#endif
+
+/* Yours, where it is on the include path: may define NN_WEIGHTS and NN_BETWEEN_LAYERS. */
+#ifdef __has_include
+#if __has_include("nn2wasm_config.h")
+#include "nn2wasm_config.h"
+#endif
+#endif
 
 /* Each layer stays a function of its own: small frames for interpreters, readable profiles. Left to
    analyze them, gcc 12 takes some for functions without effect, and leaves out their calls. */
@@ -57,7 +69,6 @@ void *relu_f32_input(void *arena, int index) {
     default: return NULL;
   }
 }
-
 void *relu_f32_output(void *arena, int index) {
   switch (index) {
     case 0: return (uint8_t *)arena + 0;

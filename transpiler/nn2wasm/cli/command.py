@@ -28,6 +28,7 @@ VERBS = {
     "targets": "what can be compiled for",
     "ops": "ONNX operators that can be compiled",
     "loader": "write the JavaScript that runs a module",
+    "rules": "where the rules for Make and CMake are, for models in your build",
 }
 DESCRIPTION = "Compiles neural networks (ONNX) ahead of time to small, exact C and WebAssembly."
 EPILOG = """\

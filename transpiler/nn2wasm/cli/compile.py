@@ -19,6 +19,16 @@ PAGE_BYTES = 65536
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="model.onnx")
     parser.add_argument("-o", "--output", required=True, metavar="PATH", help="what to write")
+    parser.add_argument(
+        "--package",
+        metavar="KIND",
+        help="what a folder is for: cmake (default), make, arduino, esp-idf or zephyr",
+    )
+    parser.add_argument(
+        "--depfile",
+        metavar="FILE",
+        help="write which files the output depends on, for Make and Ninja",
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     model_options.add_arguments(parser, target="by default what the output's ending suggests")
 
@@ -29,7 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     options = model_options.read(arguments)
     with Progress(f"compiling {os.path.basename(arguments.model)}", shown=not arguments.quiet):
         artifact = compile_model(
-            arguments.model, arguments.output, target=arguments.target, options=options
+            arguments.model,
+            arguments.output,
+            target=arguments.target,
+            options=options,
+            package=arguments.package,
+            depfile=arguments.depfile,
         )
     if arguments.json:
         print_json(_facts(artifact))

@@ -45,6 +45,7 @@ def driver_context(
         "comment": f"Layers {first:02d} to {last:02d}, row by row: the last that can runs.",
         "counters": wrapped_list([f"{c} = 0" for c in counters], indent=6, first="  int "),
         "turns": turns[::-1],
+        "done": first,
         "source_rows": stretch.source_rows,
         "kept": state_offset is not None,
         "state": state_offset,

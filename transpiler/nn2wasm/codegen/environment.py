@@ -14,7 +14,9 @@ def environment() -> jinja2.Environment:
     """Templates are still C to an editor: statements are lines that begin with ``//%``."""
     templates = data_folder("templates")
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader([templates / "kernels", templates / "model"]),
+        loader=jinja2.FileSystemLoader(
+            [templates / folder for folder in ("kernels", "model", "package")]
+        ),
         undefined=jinja2.StrictUndefined,
         line_statement_prefix="//%",
         trim_blocks=True,
@@ -25,5 +27,5 @@ def environment() -> jinja2.Environment:
 
 
 def render_template(name: str, context: dict[str, object]) -> str:
-    """A template below templates/kernels or templates/model, filled in."""
+    """A template below templates/kernels, templates/model or templates/package, filled in."""
     return environment().get_template(name).render(context)

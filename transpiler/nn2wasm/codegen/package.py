@@ -1,7 +1,7 @@
 """The C of a model as users take it: one file and its header, or a folder for a firmware build.
 
-The folder has ``<name>.c``, ``<name>.h``, the runtime headers in ``nn2wasm/``, ``main.c``,
-``CMakeLists.txt`` and ``README.md``. The file has inside what it calls of the runtime headers.
+The folder has ``<name>.c``, ``<name>.h``, the runtime headers in ``nn2wasm/``, ``README.md`` and
+what its build system needs (`package_kinds.py`). The file has inside what it calls of the headers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from nn2wasm.codegen.environment import render_template
 from nn2wasm.codegen.identifiers import comment_text
+from nn2wasm.codegen.package_kinds import PackageFile, PackageKind
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.errors import TargetError
 from nn2wasm.ir import DType
@@ -20,6 +21,8 @@ from nn2wasm.resources import data_folder
 
 SHOWN_ELEMENTS = 16
 """Elements of an output that main.c prints."""
+
+README = PackageFile("README.md", "README.md.j2", "")
 
 _RUNTIME_INCLUDE = re.compile(r'^#include "(nn2wasm/\w+\.h)"\n', re.MULTILINE)
 _STRING_INCLUDE = re.compile(r"^#include <string\.h>\n", re.MULTILINE)
@@ -71,17 +74,20 @@ def amalgamate(tree: SourceTree, stem: str) -> dict[str, str]:
     return {f"{stem}.c": source, f"{stem}.h": header}
 
 
-def c_package(tree: SourceTree) -> dict[str, str | bytes]:
+def c_package(tree: SourceTree, kind: PackageKind) -> dict[str, str | bytes]:
     """The files of a C package: sources, runtime headers, a program that runs it, build files."""
     source = _without_unused_includes(_text(tree, "c"))
     headers = runtime_headers(source)
-    context = _package_context(tree, sorted(headers))
-    own: dict[str, str | bytes] = {
-        name: render_template(f"{name}.j2", context)
-        for name in ("main.c", "CMakeLists.txt", "README.md")
-    }
     weights = {f"{tree.name}.weights": tree.weights} if tree.weights else {}
-    return {**tree.files, f"{tree.name}.c": source, **headers, **own, **weights}
+    sources = {**tree.files, f"{tree.name}.c": source, **headers, **weights}
+    context = _package_context(tree, kind, sorted(headers))
+    context["build"] = render_template(f"{kind.name}/build.md.j2", context)
+    context["placement"] = render_template(f"{kind.name}/placement.md.j2", context)
+    own: dict[str, str | bytes] = {
+        file.path.format(name=tree.name): render_template(file.template, context)
+        for file in (*kind.files, README)
+    }
+    return {f"{kind.source_folder}{path}": content for path, content in sources.items()} | own
 
 
 def _text(tree: SourceTree, ending: str) -> str:
@@ -120,7 +126,7 @@ def _called_parts(source: str) -> dict[str, str]:
     }
 
 
-def _package_context(tree: SourceTree, headers: list[str]) -> dict[str, object]:
+def _package_context(tree: SourceTree, kind: PackageKind, headers: list[str]) -> dict[str, object]:
     about: Mapping[str, Any] = tree.metadata
     inputs = [_port(port) for port in about["inputs"]]
     outputs = [_port(port) for port in about["outputs"]]
@@ -133,6 +139,12 @@ def _package_context(tree: SourceTree, headers: list[str]) -> dict[str, object]:
         "weight_bytes": about["weight_bytes"],
         "macs": about["macs"],
         "headers": headers,
+        "folder": kind.source_folder,
+        "entry": kind.entry,
+        "files": [
+            {"path": f.path.format(name=tree.name), "about": f.about.format(name=tree.name)}
+            for f in kind.files
+        ],
         "inputs": inputs,
         "outputs": outputs,
     }
@@ -152,6 +164,7 @@ def _port(about: Mapping[str, Any]) -> dict[str, object]:
         "pattern": _PATTERNS.get(dtype, "0"),
         "format": "%.6g" if is_float else "%lld",
         "print_type": "double" if is_float else "long long",
+        "serial_type": "double" if is_float else "long",
         "is_vector": count > 1,
         "shown": min(count, SHOWN_ELEMENTS),
     }

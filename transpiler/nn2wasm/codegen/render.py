@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from math import prod
-from typing import Any
 
 from nn2wasm.codegen.environment import render_template
 from nn2wasm.codegen.identifiers import comment_text, identifier
@@ -57,10 +56,11 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "kernels": writer.kernels.texts(),
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
+        "many_layers": len(layers) > 1,
         "feed": _feed(plan, layers),
         "reads_weights": plan.target.weights != RESIDENT,
         "file_bytes": len(writer.weights),
-        "steps": [str(step["function"]) for step in _steps(layers)],
+        "steps": list(_steps(layers)),
     }
     context["input_count"] = len(plan.graph.inputs)
     context["output_count"] = len(plan.graph.outputs)
@@ -82,7 +82,7 @@ def _feed(plan: Plan, layers: list[dict[str, object]]) -> dict[str, object] | No
     if not plan.target.feeds_rows or first is None or first.stretch is None:
         return None
     stretch, source = first.stretch, first.stretch.source
-    driver, *steps = (str(step["function"]) for step in _steps(layers))
+    driver, *steps = _steps(layers)
     return {
         "state": plan.memory.state_offset,
         "state_bytes": STATE_BYTES * (len(stretch.forms) + 1),
@@ -91,19 +91,23 @@ def _feed(plan: Plan, layers: list[dict[str, object]]) -> dict[str, object] | No
         "kept": (first.rings or {})[source],
         "rows": stretch.source_rows,
         "row_bytes": source.bytes // stretch.source_rows,
-        "driver": driver,
+        "driver": driver["function"],
         "steps": steps,
     }
 
 
-def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, Any]]:
-    """What the run calls: layers alone, and the drivers of others."""
-    for layer in layers:
+def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, object]]:
+    """What the run calls: layers alone, and the drivers of others; layers done before each."""
+    done = 0
+    for index, layer in enumerate(layers):
         driver = layer["driver"]
         if isinstance(driver, dict):
-            yield driver
+            yield {"function": driver["function"], "is_driver": True, "done": done}
         elif not layer["streams"]:
-            yield layer
+            yield {"function": layer["function"], "is_driver": False, "done": done}
+        else:
+            continue
+        done = index + 1
 
 
 def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:

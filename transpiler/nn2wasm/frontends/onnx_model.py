@@ -82,6 +82,7 @@ def _read(file: OnnxFile, shapes: Mapping[str, Sequence[int]], limits: Limits) -
     _refuse_unsupported(unsupported, ordered, outputs, limits)
     values = read_inputs(inputs, shapes, limits)
     attributes = AttributeReader(tensors)
+    nodes = tuple(_record(node, attributes) for node in ordered)
     return OnnxModel(
         name=graph.name,
         sha256=file.sha256,
@@ -90,8 +91,9 @@ def _read(file: OnnxFile, shapes: Mapping[str, Sequence[int]], limits: Limits) -
         outputs=outputs,
         output_types=_output_types(graph, limits),
         initializers=constants,
-        nodes=tuple(_record(node, attributes) for node in ordered),
+        nodes=nodes,
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
+        data_files=tensors.data_files,
     )
 
 

@@ -90,6 +90,12 @@ class TensorReader:
         self._limits = limits
         self._folder = folder
         self._bytes = 0
+        self._data_files: dict[str, None] = {}
+
+    @property
+    def data_files(self) -> tuple[str, ...]:
+        """Locations of external data that was read, as the model states them."""
+        return tuple(self._data_files)
 
     @staticmethod
     def supports(tensor: onnx.TensorProto) -> bool:
@@ -182,6 +188,9 @@ class TensorReader:
         expected_bytes = (count * form.bits + 7) // 8
         if tensor.data_location == _T.EXTERNAL:
             data = read_external(tensor.external_data, self._folder, expected_bytes, where)
+            for entry in tensor.external_data:
+                if entry.key == "location":
+                    self._data_files[entry.value] = None
             return np.frombuffer(data, form.stored)
         filled = [name for name in _TYPED_FIELDS if len(getattr(tensor, name))]
         if len(filled) + tensor.HasField("raw_data") > 1:

@@ -59,6 +59,7 @@ class OnnxModel:
         initializers: constants; float16 and bfloat16 became float32, 4-bit integers 8-bit ones.
         nodes: in execution order, functions inlined.
         producer: name and version of the program that wrote the file, may be empty.
+        data_files: where constants lie outside the file, relative to its folder.
     """
 
     name: str
@@ -70,3 +71,4 @@ class OnnxModel:
     initializers: dict[str, Array]
     nodes: tuple[OnnxNodeRecord, ...]
     producer: str
+    data_files: tuple[str, ...] = ()

@@ -181,7 +181,8 @@ def finish_module(raw: bytes, metadata: Mapping[str, object]) -> bytes:
 
     Args:
         raw: what wasm-ld wrote.
-        metadata: the keys of `METADATA_KEYS` (``abi`` is filled in) and further ones.
+        metadata: the keys of `METADATA_KEYS` (``abi`` is filled in) and further ones;
+            ``memory_bytes``, how much of the memory is used, is added.
 
     Raises:
         InternalError: the module does not keep our promises.
@@ -189,12 +190,13 @@ def finish_module(raw: bytes, metadata: Mapping[str, object]) -> bytes:
     wasm = WasmFile.parse(raw).without(SectionId.CUSTOM)
     if wasm.body(SectionId.ELEMENT) is None:  # wasm-ld writes a table even if nothing is in it
         wasm = wasm.without(SectionId.TABLE)
+    used: dict[str, int] = {}
     if len(wasm.memories) == 1:
         memory = wasm.memories[0]
-        pages = -(-wasm.exported_global("__heap_base") // memory.page_bytes)
+        used = {"memory_bytes": wasm.exported_global("__heap_base")}
+        pages = -(-used["memory_bytes"] // memory.page_bytes)
         wasm = wasm.with_memory(Memory(pages, pages, memory.page_bytes))
-    memory_bytes = {"memory_bytes": wasm.exported_global("__heap_base")}
-    text = metadata_text({"abi": ABI_VERSION, **metadata, **memory_bytes})
+    text = metadata_text({"abi": ABI_VERSION, **metadata, **used})
     wasm = wasm.with_custom(SECTION_NAME, text.encode("utf-8"))
     wasm = wasm.with_custom("producers", _producers(str(metadata.get("version", ""))))
     module = wasm.to_bytes()

@@ -1,0 +1,37 @@
+# project() of ESP-IDF: the project's main folder and all of EXTRA_COMPONENT_DIRS are components. SDKCONFIG, a CMake
+# file, stands for what menuconfig wrote.
+get_filename_component(idf_path "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+
+function(idf_component_register)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "" "" "SRCS;INCLUDE_DIRS;REQUIRES;PRIV_REQUIRES")
+  if(DEFINED arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "idf_component_register: ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  get_filename_component(name "${CMAKE_CURRENT_SOURCE_DIR}" NAME)
+  add_library(__idf_${name} STATIC ${arg_SRCS})
+  target_include_directories(__idf_${name} PRIVATE "${idf_path}/include")
+  foreach(folder IN LISTS arg_INCLUDE_DIRS)
+    target_include_directories(__idf_${name} PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}/${folder}")
+  endforeach()
+  # As the SDK compiles in its default configuration.
+  target_compile_options(__idf_${name} PRIVATE -std=gnu17 -Og -ffunction-sections -fdata-sections
+    -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare)
+  set_property(GLOBAL APPEND PROPERTY idf_components __idf_${name})
+  set(COMPONENT_LIB __idf_${name} PARENT_SCOPE)
+endfunction()
+
+macro(project name)
+  _project(${name} C)
+  include("${SDKCONFIG}")
+  foreach(folder IN LISTS EXTRA_COMPONENT_DIRS)
+    get_filename_component(folder "${folder}" ABSOLUTE)
+    get_filename_component(component "${folder}" NAME)
+    add_subdirectory("${folder}" "esp-idf/${component}")
+  endforeach()
+  add_subdirectory(main)
+  get_property(components GLOBAL PROPERTY idf_components)
+  list(REMOVE_ITEM components __idf_main)
+  target_link_libraries(__idf_main PRIVATE ${components})
+  add_executable(${name}.elf "${idf_path}/start.c")
+  target_link_libraries(${name}.elf PRIVATE __idf_main)
+endmacro()
