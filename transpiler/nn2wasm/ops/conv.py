@@ -31,6 +31,7 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
@@ -99,6 +100,9 @@ class Conv(Linear):
             fits=_needs_pointwise,
         ),
         Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
+        scalar_kernel("depthwise", _needs_depthwise),
+        scalar_kernel("gemm", _needs_pointwise),
+        scalar_kernel("conv"),
         Kernel(
             symbol="nn_depthwise_f32__scalar",
             template="depthwise/f32__scalar.c.j2",
@@ -251,26 +255,23 @@ class Conv(Linear):
         """Context and constants that all forms share; `weights` is [oc, k]."""
         if node.input(0).dtype is DType.F32:
             context = store_context(self.lo, self.hi)
-            context |= {"item_type": "float", "fill": "0.0f", "x_zero_point": 0}
+            context |= {"fill": "0.0f", "x_zero_point": 0}
             bias = bias_values(node, weights.shape[0])
             return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
-        depthwise = not _needs_depthwise(node)
-        operands = linear_s8(
-            node, weights, self.lo, self.hi, fold=not depthwise, uniform_scale=True
-        )
+        fold = bool(_needs_depthwise(node))
+        if self.kernel_dtype(node) == "s16":
+            operands = linear_s16(node, weights, self.lo, self.hi, fold=fold)
+        else:
+            operands = linear_s8(node, weights, self.lo, self.hi, fold=fold, uniform_scale=True)
+            operands.constants = {"w": np.ascontiguousarray(weights), **operands.constants}
         zero_point = operands.context["x_zero_point"]
-        operands.context |= {
-            "item_type": "int8_t",
-            "fill": zero_point,
-            "centre": offset_text(-zero_point),
-        }
-        packed = {"w": np.ascontiguousarray(weights)}
-        return Operands(operands.context, packed | operands.constants)
+        operands.context |= {"fill": zero_point, "centre": offset_text(-zero_point)}
+        return operands
 
     def _windowed(self, node: Node, operands: Operands) -> Lowering:
         x, y = node.input(0), node.output
         fill = operands.context["x_zero_point"]
-        window = image_window(self.geometry, x, y, fill if x.dtype is DType.S8 else 0.0)
+        window = image_window(self.geometry, x, y, 0.0 if x.dtype is DType.F32 else fill)
         context = operands.context | image_context(self.geometry, x, y)
         lowering = Lowering(context=context, constants=operands.constants, walk=window)
         return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)

@@ -28,6 +28,7 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -43,6 +44,7 @@ class Gemm(Linear):
     kernels = (
         *simd_kernels("gemm", always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
+        scalar_kernel("gemm"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -98,6 +100,10 @@ class Gemm(Linear):
         constants = {"w": packed}
         if kernel.dtype == "s8":
             linear = linear_s8(node, packed, self.lo, self.hi, fold=True, uniform_scale=True)
+            context |= linear.context
+            constants |= linear.constants
+        elif kernel.dtype == "s16":
+            linear = linear_s16(node, packed, self.lo, self.hi, fold=True)
             context |= linear.context
             constants |= linear.constants
         else:

@@ -41,6 +41,7 @@ from nn2wasm.ops.spatial import (
     spatial_size,
 )
 from nn2wasm.ops.vectors import simd_kernel
+from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, average_context
 
 QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
 
@@ -53,6 +54,7 @@ class MaxPool(KernelOp):
         simd_kernel("nn_maxpool_s8_16", "pool/max", "s8", half_fits),
         simd_kernel("nn_maxpool_f32_4", "pool/max", "f32", half_fits),
         Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
+        MAX_POOL,
         Kernel(symbol="nn_maxpool_f32__scalar", template="pool/max__scalar.c.j2", dtype="f32"),
     )
 
@@ -78,11 +80,11 @@ class MaxPool(KernelOp):
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         is_float = kernel.dtype == "f32"
-        fill = -math.inf if is_float else -128
+        fill = -math.inf if is_float else node.input(0).dtype.minimum
         lowering = pool_lowering(self.geometry, node, fill)
         lowering.context |= {
             "type": node.input(0).dtype.c_name,
-            "lowest": float_literal(-math.inf) if is_float else "-128",
+            "lowest": float_literal(fill) if is_float else str(fill),
         }
         if kernel.needs:
             lowering.context |= channel_context(node.input(0))
@@ -99,6 +101,7 @@ class AveragePool(KernelOp):
         simd_kernel("nn_avgpool_s8_16", "pool/average_s8", "s8", window_fits),
         simd_kernel("nn_avgpool_f32_4", "pool/average_f32", "f32", lanes_fit),
         Kernel(symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"),
+        AVERAGE_POOL,
         Kernel(
             symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
         ),
@@ -144,12 +147,12 @@ class AveragePool(KernelOp):
         context: dict[str, Any] = {"taps": taps, "varying": varying, "counts_parameter": ""}
         if varying:
             context["counts_parameter"] = "int valid_rows, "
-        if kernel.dtype == "s8":
+        if kernel.dtype != "f32":
             assert x.quant is not None
             assert y.quant is not None
             fill = int(x.quant.zero_point)
             context |= {"centre": offset_text(-fill)} | requantize_context(
-                -math.inf, math.inf, y.quant
+                -math.inf, math.inf, y.quant, y.dtype
             )
             ratios = [
                 np.float32(x.quant.scale) / np.float32(np.float32(y.quant.scale) * np.float32(n))
@@ -162,7 +165,9 @@ class AveragePool(KernelOp):
         lowering.context |= context
         if kernel.needs:
             lowering.context |= channel_context(x)
-        if kernel.dtype == "s8" and varying:
+        if kernel.dtype == "s16":
+            lowering.context |= average_context(taps)
+        if kernel.dtype != "f32" and varying:
             lowering.constants["ratios"] = np.asarray(ratios, np.float32)
             lowering.context["counts_parameter"] += "const float *restrict ratios, "
         return lowering
