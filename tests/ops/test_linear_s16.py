@@ -13,7 +13,6 @@ from tolerance import EXACT, ONE_STEP
 from windows import SHAPES, Shape, convolve, square
 
 from nn2wasm.api import Compiled, Options, plan_model
-from nn2wasm.ops.linear_s16 import exact_sums
 from nn2wasm.ops.quantize import Dequantize, Quantize
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.quant.arithmetic import ratio, requantize

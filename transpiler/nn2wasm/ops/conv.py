@@ -47,6 +47,7 @@ from nn2wasm.ops.spatial import (
 )
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_depthwise import tiled_depthwise
+from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 from nn2wasm.ops.tiled_windows import tiled_rows
 
 LARGEST_UNROLLED_WINDOW = 32
@@ -87,6 +88,9 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        *simd_kernels_s16("depthwise", _needs_small_depthwise),
+        *simd_kernels_s16("gemm", _needs_pointwise),
+        *simd_kernels_s16("conv", always),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
             template="depthwise/s8__scalar.c.j2",

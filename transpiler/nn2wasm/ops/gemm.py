@@ -34,6 +34,7 @@ from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
+from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Gemm(Linear):
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
         *simd_kernels("gemm", always),
+        *simd_kernels_s16("gemm", always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
         scalar_kernel("gemm"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),

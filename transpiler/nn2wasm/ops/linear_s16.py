@@ -1,7 +1,7 @@
 """Linear ops where inputs, weights or outputs have 16 bits.
 
-Weights are packed without their zero points. Sums are exact: in 32 bits where the weights prove that
-none leaves them, else in 64; the requantization is that of 8 bits (`quant.arithmetic`).
+Weights are packed without their zero points. Sums are exact: in 32 bits where the weights prove
+that none leaves them, else in 64; the requantization is that of 8 bits (`quant.arithmetic`).
 """
 
 from __future__ import annotations
@@ -101,7 +101,15 @@ def fit_16_bits(op: Linear, w: Tensor) -> bool:
     return _hold(np.int16, w.value.astype(np.int64) - zero_point)
 
 
-def linear_s16(node: Node, weights: Array, lo: float, hi: float, *, fold: bool) -> Operands:
+def linear_s16(
+    node: Node,
+    weights: Array,
+    lo: float,
+    hi: float,
+    *,
+    fold: bool,
+    uniform_scale: bool = True,
+) -> Operands:
     """Weights, bias, multipliers and bounds of a linear op with integers of 16 bits.
 
     Args:
@@ -110,6 +118,7 @@ def linear_s16(node: Node, weights: Array, lo: float, hi: float, *, fold: bool) 
         lo: least real result.
         hi: largest real result.
         fold: put −zero_point·Σw into the bias, so that the kernel sums plain products.
+        uniform_scale: the template can take one number where all output channels share a scale.
 
     Raises:
         UnsupportedFeature: a sum may leave 64 bits.
@@ -138,7 +147,7 @@ def linear_s16(node: Node, weights: Array, lo: float, hi: float, *, fold: bool) 
         assert y.quant is not None
         scale = ratio(x.quant.scale, w_scale, y.quant.scale)
         context |= requantize_context(lo, hi, y.quant, y.dtype)
-    context |= scale_context(scale, constants, uniform=True)
+    context |= scale_context(scale, constants, uniform=uniform_scale)
     return Operands(context, constants)
 
 

@@ -15,7 +15,6 @@ from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.registry import KernelOp
 
-
 _OTHER = {
     DType.U8: DType.S8,
     DType.S8: DType.U8,
@@ -56,4 +55,6 @@ class FlipSign(KernelOp):
             "y_type": node.output.dtype.c_name,
             "top": node.output.dtype.minimum or x.dtype.minimum,
         }
-        return Lowering(context=context, lead={0: stream_lead(x.element_count, x.dtype.bytes, x.dtype.bytes)})
+        return Lowering(
+            context=context, lead={0: stream_lead(x.element_count, x.dtype.bytes, x.dtype.bytes)}
+        )
