@@ -135,8 +135,9 @@ def store_context(lo: float, hi: float) -> dict[str, Any]:
 def requantize_context(
     lo: float, hi: float, quant: QuantParams, dtype: DType = DType.S8
 ) -> dict[str, Any]:
-    """Zero point and bounds of a result of 8 or 16 bits; the bounds are floats before the zero point
-    is added.
+    """Zero point and bounds of a result of 8 or 16 bits.
+
+    The bounds are floats before the zero point is added.
     """
     zero_point = int(quant.zero_point)
     low, high = integer_bounds(lo, hi, quant, dtype)

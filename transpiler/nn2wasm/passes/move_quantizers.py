@@ -4,7 +4,7 @@
     M(Dequantize(q)) =  Dequantize(M(q))
     Quantize(Dequantize(q)) = q                 where both have one scale and zero point
 
-Rules: integers of 8 or 16 bits, one per-tensor scale for all operands; a Pad's value must be exact in
+Rules: 8 or 16 bits, one per-tensor scale for all operands; a Pad's value must be exact in
 integers.
 """
 
