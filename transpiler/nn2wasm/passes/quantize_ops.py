@@ -76,9 +76,9 @@ def _quantize_linear(graph: Graph, edges: Edges, node: Node, options: PassOption
     if w.quant.axis not in (None, node.op.weight_axis):
         return False
     quantizer = _quantizer(edges, node.output)
-    if not _computes(node, [x, w, quantizer.output if quantizer else None]) or not fit_16_bits(
-        node.op, w
-    ):
+    if not _computes(node, [x, w, quantizer.output if quantizer else None]):
+        return False
+    if not fit_16_bits(node.op, w):
         return False
     static, bias = _integer_bias(graph, edges, node, x, w, options)
     if not static:
