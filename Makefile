@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench bench-mcu docs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -23,6 +23,9 @@ lint: $(VENV)/ready-dev
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-mcu: $(VENV)/ready-dev
+	$(BIN)/python benchmarks/mcu/run.py $(ARGS)
 
 docs: $(VENV)/ready-dev
 	$(BIN)/nn2wasm ops --markdown > docs/operators.md
@@ -41,6 +44,7 @@ $(VENV)/ready-dev: $(VENV)/ready
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@sh tests/install_wasm3.sh $(BIN)/python
 	@sh tests/install_chromium.sh
+	@sh tests/install_qemu.sh
 	@touch $@
 
 $(VENV)/ready-bench: $(VENV)/ready-dev benchmarks/requirements.txt

@@ -37,6 +37,10 @@ LINEAR_TARGETS = pytest.mark.parametrize(
         "wasm-simd128-cranelift",
         "wasm-relaxed",
         "wasm-relaxed size",
+        "cortex-m4",
+        "cortex-m4 size",
+        "cortex-m55",
+        "cortex-m55 size",
     ],
 )
 """Those among which kernels of linear ops differ."""
@@ -118,15 +122,21 @@ def run(
 ) -> dict[str, np.ndarray]:
     """What our module answers; warnings of the compiler are errors.
 
-    `target` may be followed by what to optimize for: "wasm-simd128 size".
+    `target` may be followed by what to optimize for: "wasm-simd128 size". Where a build ends in C,
+    this machine compiles and runs it.
     """
     name, _, optimize = target.partition(" ")
     machine = find_target(name)
+    if machine.kind is ArtifactKind.C:
+        machine = replace(machine, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
     options = options or Options(name="cases")
     if optimize:
         options = replace(options, optimize=optimize)
     compiled = plan_model(model, machine, options)
-    artifact = build_artifact(generate(compiled), compiled.plan.target, strict=True)
+    tree, planned = generate(compiled), compiled.plan.target
+    if machine.kind is ArtifactKind.C:  # the same C, for this machine
+        planned = replace(planned, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
+    artifact = build_artifact(tree, planned, strict=True)
     if machine.kind is not ArtifactKind.WASM:
         return run_native(artifact, feeds)
     # wasmtime computes the relaxed products of bytes with saturation: modules refuse it

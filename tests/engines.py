@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,14 @@ NODE_SECONDS = 120
 WASM3_STACK_BYTES = 64 * 1024
 
 
-def run_in(engine: str, module: bytes, feeds: Feeds) -> Outputs:
+def run_in(engine: str, module: bytes, feeds: Feeds, weights: bytes = b"") -> Outputs:
     return {"wasmtime": run_in_wasmtime, "node": run_in_node, "wasm3": run_in_wasm3}[engine](
-        module, feeds
+        module, feeds, weights
     )
 
 
-def run_in_wasmtime(module: bytes, feeds: Feeds) -> Outputs:
-    with WasmtimeSession(module) as session:
+def run_in_wasmtime(module: bytes, feeds: Feeds, weights: bytes = b"") -> Outputs:
+    with WasmtimeSession(module, weights) as session:
         return session.run(feeds)
 
 
@@ -94,23 +94,27 @@ def _needs_node() -> str:
     return path
 
 
-def run_in_node(module: bytes, feeds: Feeds) -> Outputs:
-    return run_all_in("node", [(module, feeds)])[0]
+def run_in_node(module: bytes, feeds: Feeds, weights: bytes = b"") -> Outputs:
+    return run_all_in("node", [(module, feeds)], weights=weights)[0]
 
 
-def run_all_in(engine: str, jobs: Sequence[tuple[bytes, Feeds]], times: int = 1) -> list[Outputs]:
+def run_all_in(
+    engine: str, jobs: Sequence[tuple[bytes, Feeds]], times: int = 1, weights: bytes = b""
+) -> list[Outputs]:
     """Every job through templates/model/loader.mjs, in the one node or Chromium of this process.
 
     Args:
         engine: "node" or "chromium".
         jobs: modules and what they are fed.
         times: runs of each; all must give the same bytes.
+        weights: of modules that read them from the host.
 
     Raises:
         RunError: the loader threw; its name and message.
     """
     results: list[Outputs] = []
-    answers = _answers(engine, [_encoded_job(*job, times) for job in jobs])
+    encoded = [_encoded_job(*job, times) | {"weights": _text(weights)} for job in jobs]
+    answers = _answers(engine, encoded)
     for (module, _), answer in zip(jobs, answers, strict=True):
         if "error" in answer:
             raise RunError(answer["error"])
@@ -207,24 +211,38 @@ def _decoded(info: TensorInfo, data: str) -> np.ndarray:
     return raw.view(info.dtype.numpy).reshape(info.shape).copy()
 
 
-def run_in_wasm3(module: bytes, feeds: Feeds) -> Outputs:
-    with Wasm3Session(module) as session:
+def run_in_wasm3(module: bytes, feeds: Feeds, weights: bytes = b"") -> Outputs:
+    with Wasm3Session(module, weights=weights) as session:
         return session.run(feeds)
 
 
 class Wasm3Session(Session):
     """A module in the interpreter wasm3 (package pywasm3); skips the test without it."""
 
-    def __init__(self, module: bytes, stack_bytes: int = WASM3_STACK_BYTES) -> None:
+    def __init__(
+        self, module: bytes, stack_bytes: int = WASM3_STACK_BYTES, weights: bytes = b""
+    ) -> None:
         wasm3 = pytest.importorskip("wasm3", reason="pywasm3 is not installed")
         super().__init__(read_metadata(module))
         environment = wasm3.Environment()
         self._runtime = environment.new_runtime(stack_bytes)
         try:
-            self._runtime.load(environment.parse_module(module))
+            parsed = environment.parse_module(module)
+            self._runtime.load(parsed)
+            if self.metadata.get("weights") == "host":
+                parsed.link_function("nn2wasm", "read", "v(iii)", self._reader(weights))
         except RuntimeError as problem:
             raise RunError(f"wasm3 refuses the module: {problem}") from problem
         self._find_tensors(self._call("nn_input_count"), self._call("nn_output_count"))
+
+    def _reader(self, weights: bytes) -> Callable[[int, int, int], None]:
+        def read(to: int, offset: int, byte_count: int) -> None:
+            memory = np.frombuffer(self._runtime.get_memory(0), np.uint8)
+            bytes_at(memory.ctypes.data + to, byte_count)[:] = np.frombuffer(
+                weights, np.uint8, byte_count, offset
+            )
+
+        return read
 
     def _call(self, name: str, *arguments: int) -> int:
         try:

@@ -28,8 +28,10 @@ function textOf(array) {
   return btoa(text);
 }
 
-async function answer(load, { module, feeds, times }) {
-  const net = await load(Array.isArray(module) ? module.map(bytesOf) : bytesOf(module));
+async function answer(load, { module, feeds, times, weights }) {
+  const net = await load(Array.isArray(module) ? module.map(bytesOf) : bytesOf(module), {
+    weights: weights === undefined ? undefined : bytesOf(weights),
+  });
   const arrays = Object.entries(feeds).map(([k, { dtype, data }]) => [k, new ARRAYS[dtype](bytesOf(data).buffer)]);
   const run = () => Object.entries(net.run(Object.fromEntries(arrays))).map(([k, v]) => [k, textOf(v)]);
   const outputs = run();

@@ -51,6 +51,9 @@ export interface Metadata {
 
 export type Source = string | URL | Response | ArrayBuffer | ArrayBufferView | WebAssembly.Module;
 
+/** Of modules compiled with weights from the host; the file beside the module where left out. */
+export type Weights = string | URL | Response | ArrayBuffer | ArrayBufferView;
+
 /** A loaded model. Not reentrant, but `run` never waits: concurrent requests may share one. */
 export declare class Model {
   /**
@@ -58,7 +61,10 @@ export declare class Model {
    * the first that is exact here.
    * @throws Error named InexactError: this processor or engine would compute none of them exactly
    */
-  constructor(modules: WebAssembly.Module | readonly WebAssembly.Module[]);
+  constructor(
+    modules: WebAssembly.Module | readonly WebAssembly.Module[],
+    options?: { weights?: ArrayBuffer | ArrayBufferView },
+  );
   /** `metadata.target` tells which module of a list was taken. */
   readonly metadata: Metadata;
   readonly inputs: readonly TensorInfo[];
@@ -81,7 +87,10 @@ export declare class Model {
  * @throws Error named InexactError: this processor or engine would not compute the only module exactly
  * @throws AggregateError none of several modules can be used; `errors` says why for each, `cause` for the last
  */
-export declare function load(source: Source | PromiseLike<Source> | readonly Source[]): Promise<Model>;
+export declare function load(
+  source: Source | PromiseLike<Source> | readonly Source[],
+  options?: { weights?: Weights | PromiseLike<Weights> },
+): Promise<Model>;
 
 /** What a compiled module tells about itself. */
 export declare function metadata(module: WebAssembly.Module): Metadata;

@@ -57,10 +57,10 @@ export class Model {
 
   /**
    * From a compiled module, or the first of several that is exact here, at once: edge workers cannot
-   * wait at module scope.
+   * wait at module scope. `weights`: bytes, of modules that read them from the host.
    */
-  constructor(modules) {
-    const { module, exports } = modules instanceof Started ? modules : startFirst(modules);
+  constructor(modules, { weights } = {}) {
+    const { module, exports } = modules instanceof Started ? modules : startFirst(modules, weights);
     this.metadata = metadata(module);
     this.inputs = tensors(this.metadata.inputs);
     this.outputs = tensors(this.metadata.outputs);
@@ -101,14 +101,17 @@ export class Model {
  *
  * Of a list, best first, the first module that this engine takes and computes exactly; those behind
  * it are not fetched. `metadata.target` tells which it was.
+ *
+ * `weights`, of modules that read them from the host: whatever `source` may be, the file beside the
+ * module by default.
  */
-export async function load(source) {
+export async function load(source, { weights } = {}) {
   const given = await source;
   const sources = Array.isArray(given) ? given : [given];
   const reasons = [];
   for (const each of sources) {
     try {
-      return await loadOne(await each);
+      return await loadOne(await each, weights);
     } catch (problem) {
       if (!(problem instanceof WebAssembly.CompileError || problem instanceof Inexact)) {
         throw problem; // a file that is missing should be noticed
@@ -119,8 +122,10 @@ export async function load(source) {
   throw noneOf(sources, reasons);
 }
 
-async function loadOne(source) {
-  const started = start(await compile(source));
+async function loadOne(source, weights) {
+  const module = await compile(source);
+  const fromHost = metadata(module).weights === "host";
+  const started = start(module, fromHost ? await bytesOf((await weights) ?? besideModule(source)) : undefined);
   if (started.exports.nn_check && typeof setTimeout === "function") {
     // Optimized code comes from another thread. At module scope edge workers refuse timers.
     await new Promise((done) => setTimeout(done)).catch(() => {});
@@ -148,11 +153,29 @@ class Started {
   }
 }
 
-function start(module) {
-  metadata(module);
-  const started = new Started(module, new WebAssembly.Instance(module, {}).exports);
+function start(module, weights) {
+  const started = new Started(module, new WebAssembly.Instance(module, imports(module, weights, () => started)).exports);
   ask(started);
   return started;
+}
+
+// Nothing, or the function that copies a part of the weights into the module's memory.
+function imports(module, weights, started) {
+  const { model, weights: place, weights_file_bytes: size } = metadata(module);
+  if (place !== "host") {
+    return {};
+  }
+  const bytes = ArrayBuffer.isView(weights)
+    ? new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)
+    : new Uint8Array(weights ?? 0);
+  if (bytes.length !== size) {
+    throw new TypeError(`'${model}' reads ${size} bytes of weights from the host, not ${bytes.length}: load(source, { weights })`);
+  }
+  const read = (to, offset, count) =>
+    new Uint8Array(started().exports.memory.buffer, to >>> 0, count >>> 0).set(
+      bytes.subarray(offset >>> 0, (offset >>> 0) + (count >>> 0)),
+    );
+  return { nn2wasm: { read } };
 }
 
 // Engines compile what runs long a second time, and may compute relaxed SIMD otherwise then.
@@ -164,12 +187,12 @@ function ask({ module, exports }) {
   }
 }
 
-function startFirst(modules) {
+function startFirst(modules, weights) {
   const list = Array.isArray(modules) ? modules : [modules];
   const reasons = [];
   for (const module of list) {
     try {
-      return start(module);
+      return start(module, weights);
     } catch (problem) {
       if (!(problem instanceof Inexact)) {
         throw problem;
@@ -312,6 +335,27 @@ function checkValues(info, values, where) {
   }
 }
 
+/** The file of weights beside a module's. */
+function besideModule(source) {
+  const place = source?.url ?? source;
+  if (typeof place !== "string" && !(place instanceof URL)) {
+    throw new TypeError("the module reads its weights from the host: load(source, { weights })");
+  }
+  const url = String(place).replace(/\.wasm(?=$|[?#])/, ".weights");
+  return place instanceof URL ? new URL(url) : url;
+}
+
+async function bytesOf(source) {
+  if (source instanceof ArrayBuffer || ArrayBuffer.isView(source)) {
+    return source;
+  }
+  if (typeof Response !== "undefined" && source instanceof Response) {
+    return fetched(source).arrayBuffer();
+  }
+  const file = localFile(source);
+  return file === null ? fetched(await fetch(source)).arrayBuffer() : readLocal(file);
+}
+
 async function compile(source) {
   if (source instanceof WebAssembly.Module) {
     return source;
@@ -327,18 +371,27 @@ async function compile(source) {
   }
   const file = localFile(source);
   if (file !== null) {
-    // Only Node and its like get here; the variable keeps bundlers from resolving the name.
-    const files = "node:fs/promises";
-    const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ files);
-    return WebAssembly.compile(await readFile(file));
+    return WebAssembly.compile(await readLocal(file));
   }
   return compileResponse(await fetch(source));
 }
 
-async function compileResponse(response) {
+// Only Node and its like get here; the variable keeps bundlers from resolving the name.
+async function readLocal(file) {
+  const files = "node:fs/promises";
+  const { readFile } = await import(/* @vite-ignore */ /* webpackIgnore: true */ files);
+  return readFile(file);
+}
+
+function fetched(response) {
   if (!response.ok) {
     throw new Error(`cannot fetch the model: ${response.status} ${response.statusText} ${response.url}`);
   }
+  return response;
+}
+
+async function compileResponse(response) {
+  fetched(response);
   const mime = (response.headers.get("content-type") ?? "").split(";")[0].trim();
   if (mime === "application/wasm" && typeof WebAssembly.compileStreaming === "function") {
     return WebAssembly.compileStreaming(response);

@@ -82,6 +82,26 @@ def test_every_function_of_the_runtime_can_be_left_out():
         assert "{" not in re.sub(r"/\*.*?\*/", "", left, flags=re.DOTALL)
 
 
+def test_nothing_uncalled_stays_of_kernels_for_words():
+    from nn2wasm.codegen import package
+
+    (text,) = runtime_headers('#include "nn2wasm/dsp.h"\n').values()
+    assert not re.findall(r"^\w.*\bnn_\w+\(", package._FUNCTION.sub("", text), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMPILERS)
+@pytest.mark.parametrize("optimize", ["speed", "size"])
+def test_no_warning_where_words_are_multiplied(name, optimize, tmp_path):
+    """The kernels for Arm's DSP extension, as every other machine compiles them."""
+    for network in ("gemm_s8", "depthwise_add_s8"):
+        source = f"{network}.c"
+        options = nn2wasm.Options(optimize=optimize)
+        path = tmp_path / source
+        nn2wasm.compile_model(NETWORKS[network](), path, target="cortex-m4", options=options)
+        assert "nn_dual_add" in (tmp_path / source).read_text()
+        compile_c(name, tmp_path, "-std=c99", "-O2", *WARNINGS, "-c", source, "-o", "x.o")
+
+
 @pytest.mark.parametrize("name", COMPILERS)
 @pytest.mark.parametrize("network", ["gemm_s8", "conv_pool_softmax_f32"])
 def test_fast_math_is_refused(folder, name, network):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-TARGETS = ("wasm", "wasm-simd128", "wasm-simd128-cranelift", "wasm-relaxed", "host")
+TARGETS = ("wasm", "wasm-simd128", "wasm-simd128-cranelift", "wasm-relaxed", "host", "cortex-m55")
 
 
 @pytest.fixture(params=TARGETS)

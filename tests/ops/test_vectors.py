@@ -43,7 +43,7 @@ SPECIAL = np.float32(
         -103.9,
     ]
 )
-SIMD = ("wasm-simd128", "wasm-relaxed", "host")
+SIMD = ("wasm-simd128", "wasm-relaxed", "host", "cortex-m55")
 
 
 def floats(*shape: int) -> np.ndarray:
@@ -234,8 +234,8 @@ def results(target: str) -> Mapping[str, np.ndarray]:
 
 
 @functools.cache
-def plan() -> Plan:
-    return plan_model(BENCH.model(), find_target(SIMD[0]), Options(name="vectors")).plan
+def plan(target: str) -> Plan:
+    return plan_model(BENCH.model(), find_target(target), Options(name="vectors")).plan
 
 
 @pytest.mark.parametrize("target", SIMD)
@@ -277,10 +277,16 @@ def test_bits_are_those_of_the_scalar_kernel(name: str, target: str) -> None:
         "nn_normalize_f32_4__simd128",
         "nn_transpose__simd128",
         "nn_interleave_16__simd128",
+        "nn_binary_s8_int_4__mve",
+        "nn_binary_s8_4__mve",
+        "nn_table_s8_16__mve",
+        "nn_maxpool_s8_16__mve",
+        "nn_avgpool_s8_4__mve",
     ],
 )
 def test_the_kernel_is_among_them(symbol: str) -> None:
-    assert any(call.choice.kernel.symbol == symbol for call in plan().calls)
+    target = "cortex-m55" if symbol.endswith("__mve") else SIMD[0]
+    assert any(call.choice.kernel.symbol == symbol for call in plan(target).calls)
 
 
 def float_chain() -> Bench:

@@ -29,6 +29,20 @@ def test_most_likely_scales_have_a_form() -> None:
     assert found >= 48
 
 
+def test_factors_nearby_serve_where_a_rounding_of_floats_decides() -> None:
+    """Scales of a residual sum for which the nearest factors are wrong on one pair, at any
+    precision.
+    """
+    pairs = [(0.0393935516, -128), (0.104194961, 4), (0.0509456731, -128)]
+    a, b, y = ((float(np.float32(scale)), zero_point) for scale, zero_point in pairs)
+    form = find_integer_form(np.add, 1, a, b, y, fused=False, unsigned=False)
+    assert form is not None
+    assert abs(form.a - a[0] / y[0] * 2**form.shift) > 0.5
+    table = defined_table(np.add, a, b, y, fused=False, unsigned=False)
+    integers = np.arange(-128, 128)
+    assert np.array_equal(form.apply(integers[:, None], integers[None, :]), table)
+
+
 @pytest.mark.parametrize("function", [np.add, np.subtract, np.multiply])
 def test_the_definition_is_three_onnx_operators(function: Callable[..., np.ndarray]) -> None:
     a, b, y = (0.031, -5), (0.052, 100), (0.077, -128)

@@ -20,13 +20,18 @@ from nn2wasm.toolchain import build_artifact
 Builds = Callable[[TargetModel, str], Any]
 
 C = find_target("c")
-SIMD_C = replace(find_target("host"), kind=ArtifactKind.C)  # nothing that gcc cannot embed
+TREES = {
+    "tree": C,
+    "SIMD tree": replace(find_target("host"), kind=ArtifactKind.C),  # nothing that gcc cannot embed
+    "DSP tree": find_target("cortex-m4"),
+    "Helium tree": find_target("cortex-m55"),
+}
 CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
 
 
 @pytest.fixture(scope="session")
 def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
-    """builds(model, "tree" | "SIMD tree" | "clang" | "gcc" | "gcc -O3" | the name of a target).
+    """builds(model, a key of TREES | "clang" | "gcc" | "gcc -O3" | the name of a target).
 
     What the session's tests ask for is built ahead of them, on all processors.
     """
@@ -36,8 +41,7 @@ def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
 
     def tree(model: TargetModel, kind: str = "tree") -> SourceTree:
         if (model, kind) not in trees:
-            target = C if kind == "tree" else SIMD_C
-            trees[model, kind] = generate(plan_model(model.path, target))
+            trees[model, kind] = generate(plan_model(model.path, TREES[kind]))
         return trees[model, kind]
 
     def build(model: TargetModel, kind: str) -> Any:

@@ -127,7 +127,7 @@ def test_native(model, compiler, builds, reference, record_property):
 
 
 @pytest.mark.parametrize("model", MODELS, ids=str)
-@pytest.mark.parametrize("kind", ["tree", "SIMD tree"])
+@pytest.mark.parametrize("kind", ["tree", "SIMD tree", "DSP tree", "Helium tree"])
 def test_under_sanitizers(model, kind, builds, reference, tmp_path):
     """WebAssembly does not check bounds inside its memory, nor signed overflow: gcc's checks do."""
     needs_sanitizers()

@@ -12,14 +12,14 @@ from nn2wasm.codegen import SourceTree, render
 from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
 from nn2wasm.errors import QuantizationError, TargetError
-from nn2wasm.files import write_file, write_files
+from nn2wasm.files import write_files
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_import import import_onnx
 from nn2wasm.frontends.onnx_model import read_model
 from nn2wasm.ir import DType
 from nn2wasm.passes import PIPELINE, PassLog, PassOptions, run_passes
 from nn2wasm.plan import Plan, make_plan
-from nn2wasm.target import ArtifactKind, Optimize, Target, find_target
+from nn2wasm.target import FROM_HOST, ArtifactKind, Optimize, Target, Weights, find_target
 from nn2wasm.toolchain import build_artifact, module_sizes
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ DEFAULT_TARGETS = {
     ArtifactKind.C: "c",
     ArtifactKind.NATIVE: "host",
 }
+WEIGHTS_SUFFIX = ".weights"
 SUFFIXES = {
     ".wasm": ArtifactKind.WASM,
     ".c": ArtifactKind.C,
@@ -50,6 +51,9 @@ class Options:
         name: the model's name; that of its file where left out.
         optimize: "speed", "size" or "memory"; what the target is usually made for where left out.
         ram: bytes that the arena may have at most: layers run row by row as far as that needs it.
+        weights: "resident" in memory; "flash": they stay in the module, and what a layer needs is
+            copied for it; "host": the same from a file ``.weights`` that the host reads.
+        page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
@@ -60,6 +64,8 @@ class Options:
     name: str = ""
     optimize: Optimize | None = None
     ram: int | None = None
+    weights: Weights = "resident"
+    page_bytes: int = 65536
     wasm_opt: bool = False
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
@@ -136,6 +142,7 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
     """
     options = options or Options()
     target = target.optimized(options.optimize, wasm_opt=options.wasm_opt)
+    target = target.with_weights(options.weights).with_pages(options.page_bytes)
     onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
     graph = import_onnx(onnx_model, options.limits)
     log = run_passes(graph, PIPELINE, _pass_options(options, target))
@@ -180,14 +187,21 @@ def compile_model(
     chosen = _target(target, kind, path)
     compiled = plan_model(model, chosen, options)
     if kind is not ArtifactKind.C:
-        data = build_artifact(generate(compiled), compiled.plan.target)
-        write_file(path, data)
-        is_module = kind is ArtifactKind.WASM
+        tree = generate(compiled)
+        data = build_artifact(tree, compiled.plan.target)
+        from_host = compiled.plan.target.weights == FROM_HOST
+        beside = {path.with_suffix(WEIGHTS_SUFFIX).name: tree.weights} if from_host else {}
+        write_files(path.parent, {path.name: data, **beside}, make_folder=False)
         arena_bytes = compiled.plan.memory.arena_bytes
+        is_module = kind is ArtifactKind.WASM
         memory_bytes = module_sizes(data).memory_bytes if is_module else arena_bytes
-        return Artifact(path, kind, compiled, len(data), memory_bytes, (path.name,))
+        total = len(data) + sum(map(len, beside.values()))
+        return Artifact(path, kind, compiled, total, memory_bytes, (path.name, *beside))
     if path.suffix == ".c":
-        files: Mapping[str, str | bytes] = amalgamate(generate(compiled, name=path.stem), path.stem)
+        tree = generate(compiled, name=path.stem)
+        files: dict[str, str | bytes] = dict(amalgamate(tree, path.stem))
+        if tree.weights:
+            files[f"{path.stem}{WEIGHTS_SUFFIX}"] = tree.weights
         write_files(path.parent, files, make_folder=False)
     else:
         files = c_package(generate(compiled))

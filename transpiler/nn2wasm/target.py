@@ -13,6 +13,11 @@ from typing import Literal, TypeAlias, get_args
 
 from nn2wasm.errors import TargetError, UnknownTarget
 
+Weights: TypeAlias = Literal["resident", "flash", "host"]
+WEIGHTS: tuple[str, ...] = get_args(Weights)
+FROM_HOST: Weights = "host"
+IN_MODULE: Weights = "flash"
+RESIDENT: Weights = "resident"
 Optimize: TypeAlias = Literal["speed", "size", "memory"]
 OPTIMIZE: tuple[str, ...] = get_args(Optimize)
 SMALL = "small"
@@ -43,6 +48,10 @@ class Target:
         speed_flags: compiler flags for the one.
         size_flags: for the other.
         least_memory: layers run row by row wherever that needs less memory.
+        page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
+        weights: where constants are while the network runs: "resident" in memory, or copied from
+            elsewhere call by call; "flash": from a passive segment of the module, "host": by a
+            function of the host.
         cache_bytes: tensors above it are better not whole: 0 where memory is as near as a cache.
         wasm_opt: binaryen's wasm-opt has a go at linked modules.
         features: instruction sets that kernels may use; "native": what runtime_c's native_simd.h
@@ -61,6 +70,8 @@ class Target:
     speed_flags: tuple[str, ...] = ("-O3",)
     size_flags: tuple[str, ...] = ("-Os",)
     least_memory: bool = False
+    weights: Weights = RESIDENT
+    page_bytes: int = 65536
     cache_bytes: int = 0
     wasm_opt: bool = False
     features: frozenset[str] = frozenset()
@@ -73,6 +84,35 @@ class Target:
         """All flags that are the target's own."""
         chosen = self.speed_flags if self.optimize == "speed" else self.size_flags
         return (*self.zig_flags, *chosen)
+
+    def with_weights(self, weights: Weights) -> Target:
+        """The target with constants somewhere else.
+
+        Raises:
+            TargetError: there is no such place, or not on this target.
+        """
+        if weights not in WEIGHTS:
+            raise TargetError(f"no weights {weights!r}", facts=[("known", ", ".join(WEIGHTS))])
+        if weights == IN_MODULE and self.kind is not ArtifactKind.WASM:
+            raise TargetError(
+                f"--weights flash is for modules, {self.name} makes none",
+                hint="C keeps constants in flash anyway; NN_WEIGHTS places them",
+            )
+        if weights == FROM_HOST and self.kind is ArtifactKind.NATIVE:
+            raise TargetError("--weights host is for modules and C, not for shared libraries")
+        return replace(self, weights=weights)
+
+    def with_pages(self, page_bytes: int) -> Target:
+        """The target with pages of that size.
+
+        Raises:
+            TargetError: not a size that the proposal of custom page sizes has; no module.
+        """
+        if page_bytes not in (1, 65536):
+            raise TargetError(f"no pages of {page_bytes} bytes", facts=[("known", "1, 65536")])
+        if page_bytes == 1 and self.kind is not ArtifactKind.WASM:
+            raise TargetError(f"{self.name} makes no module, there are no pages")
+        return replace(self, page_bytes=page_bytes)
 
     @property
     def optimized_for(self) -> str:
@@ -128,6 +168,47 @@ SIMD128 = Target(
     cache_bytes=CACHE_BYTES,
 )
 
+
+# An FPU of single precision takes ten instructions more from a sum to a byte.
+FIXED_POINT = frozenset({"fixed_point"})
+
+
+def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = "") -> Target:
+    """A Cortex-M core: C sources, and how zig compiles them for it.
+
+    Args:
+        name: Arm's name of the core, lower case.
+        cpu: zig's name of the core with its extensions.
+        summary: what people call chips with it.
+        hard: it has an FPU, and floats travel in its registers.
+        offers: its instruction sets, one blank between them.
+    """
+    return Target(
+        name=name,
+        summary=f"{summary}: C11 sources",
+        kind=ArtifactKind.C,
+        zig_triple="thumb-freestanding-eabihf" if hard else "thumb-freestanding-eabi",
+        zig_flags=(f"-mcpu={cpu}",),
+        speed_flags=("-O2",),
+        features=frozenset(offers.split()),
+        traits=FIXED_POINT if hard else FIXED_POINT | {"no_fpu"},
+    )
+
+
+CORTEX_M = (
+    _cortex_m("cortex-m0", "cortex_m0", "RP2040, STM32F0, nRF51", hard=False),
+    _cortex_m("cortex-m3", "cortex_m3", "STM32F1, SAM3X", hard=False),
+    _cortex_m("cortex-m4", "cortex_m4+vfp4d16sp", "STM32F4, nRF52840", hard=True, offers="dsp"),
+    _cortex_m("cortex-m7", "cortex_m7+fp_armv8d16sp", "STM32H7", hard=True, offers="dsp"),
+    _cortex_m(
+        "cortex-m33", "cortex_m33+dsp+fp_armv8d16sp", "STM32U5, RP2350", hard=True, offers="dsp"
+    ),
+    _cortex_m(
+        "cortex-m55", "cortex_m55+fp_armv8d16+mve_fp", "STM32N6", hard=True, offers="dsp mve"
+    ),
+    _cortex_m("cortex-m85", "cortex_m85+fp_armv8d16+mve_fp", "RA8", hard=True, offers="dsp mve"),
+)
+
 TARGETS: tuple[Target, ...] = (
     Target(
         name="wasm",
@@ -155,6 +236,22 @@ TARGETS: tuple[Target, ...] = (
     Target(
         name="c",
         summary="portable C11 sources, nothing compiled",
+        kind=ArtifactKind.C,
+        speed_flags=("-O2",),
+    ),
+    *CORTEX_M,
+    Target(
+        name="rv32imc",
+        summary="RISC-V without an FPU (ESP32-C3, CH32V): C11 sources",
+        kind=ArtifactKind.C,
+        zig_triple="riscv32-freestanding-ilp32",
+        zig_flags=("-mcpu=generic_rv32+m+c",),
+        speed_flags=("-O2",),
+        traits=FIXED_POINT | {"no_fpu"},
+    ),
+    Target(
+        name="esp32",
+        summary="Xtensa LX6 and LX7 (ESP32, ESP32-S3): C11 sources",
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
     ),

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nn2wasm.target import OPTIMIZE
+from nn2wasm.target import OPTIMIZE, WEIGHTS
 
 if TYPE_CHECKING:
     from nn2wasm.api import Options
@@ -53,6 +53,20 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         "takes",
     )
     group.add_argument(
+        "--weights",
+        choices=WEIGHTS,
+        default="resident",
+        help="where constants are during a run: in memory; in the module, copied layer by layer "
+        "(flash); or in a file .weights that the host reads",
+    )
+    group.add_argument(
+        "--page-size",
+        metavar="BYTES",
+        type=positive,
+        default=65536,
+        help="1 for runtimes with custom page sizes: memory of exactly what is needed",
+    )
+    group.add_argument(
         "--wasm-opt",
         action="store_true",
         help="let wasm-opt of binaryen, where installed, rewrite the module",
@@ -84,6 +98,8 @@ def read(arguments: argparse.Namespace) -> Options:
         name=arguments.name,
         optimize=arguments.optimize,
         ram=arguments.ram,
+        weights=arguments.weights,
+        page_bytes=arguments.page_size,
         wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",
         limits=limits,

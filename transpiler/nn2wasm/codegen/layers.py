@@ -15,6 +15,7 @@ from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.spatial import offset_text, steps_text
 from nn2wasm.plan import Call, Plan, Segment
 from nn2wasm.plan.rows import RowForm
+from nn2wasm.plan.tile import make_tile
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -78,7 +79,9 @@ class LayerWriter:
     kernels: KernelSet
     constants: list[str] = field(default_factory=list)
     files: dict[str, str | bytes] = field(default_factory=dict)
+    weights: bytearray = field(default_factory=bytearray)
     _constant_names: dict[tuple[str, bytes], str] = field(default_factory=dict)
+    _tiles: dict[bytes, int] = field(default_factory=dict)
 
     def layers(self, segment: Segment) -> list[dict[str, object]]:
         """What the templates need of a segment's layers; constants are written on the way."""
@@ -95,13 +98,12 @@ class LayerWriter:
         if isinstance(walk, Window):
             return context | self._windowed(call, walk, middle)
         if isinstance(walk, Rows):
-            x = self._pointer(call.arguments[0], const=True)
+            x = self._x(call)
             y = self._pointer(call.node.output, const=False)
             call_of_rows = self._rows_call(call, walk, middle, "x", "y")
             return context | call_of_rows | {"rows": walk, "x": x, "y": y,
                                              "loop": _row_loop(walk, call.backward)}  # fmt: skip
-        parts = [str(self._pointer(t, const=True)["expression"]) for t in call.arguments]
-        parts += middle
+        parts = [*self._inputs(call), *middle]
         parts += [str(self._pointer(t, const=False)["expression"]) for t in call.node.outputs]
         parts += self.kernels.size_arguments(call)
         return context | {"call": call_text(self.kernels.name_of(call), parts, indent=2)}
@@ -130,8 +132,7 @@ class LayerWriter:
             idle = not (edge or names_iy or "oy" in str(row_context["call"]))
             return context | row_context | {"row": "oy", "edge": edge, "idle": idle}
         arguments = []
-        for tensor in call.arguments:
-            pointer = str(self._pointer(tensor, const=True)["expression"])
+        for tensor, pointer in zip(call.arguments, self._inputs(call), strict=True):
             if tensor in form.reaches:
                 reach = form.reaches[tensor]
                 kept = rings.get(tensor, reach.rows)
@@ -142,7 +143,7 @@ class LayerWriter:
         idle = not any("row" in text for text in (*arguments, at_y))
         context |= {"row": "row", "idle": idle}
         if isinstance(walk, Rows) and walk.count > 1:
-            x = self._pointer(call.arguments[0], const=True) | {"expression": arguments[0]}
+            x = self._x(call) | {"expression": arguments[0]}
             text = self._rows_call(call, walk, middle, "x", "y", variable="span")
             loop = f"for (int span = 0; span < {walk.count}; ++span)"
             return context | text | {"rows": walk, "x": x, "loop": loop,
@@ -158,6 +159,7 @@ class LayerWriter:
         return {
             "function": f"{stem}_{identifier(call.node.op.kind, 'op')}",
             "comment": self._comment(call),
+            "fetch": self._fetch(call),
             "walks": call.lowering.walk is not None,
             "window": None,
             "rows": None,
@@ -171,13 +173,56 @@ class LayerWriter:
         """The arguments between inputs and outputs: how many rows, constants, scratch."""
         walk = call.lowering.walk
         counts_rows = isinstance(walk, Window) and walk.counts_rows
-        constants = [
-            self._constant(f"{self.name}_{key}{call.index:02d}", array)
-            for key, array in call.lowering.constants.items()
-        ]
         middle = [*(_call_rows_text(walk) if walk is not None else []),
-                  *(["valid_rows"] if counts_rows else []), *constants]  # fmt: skip
+                  *(["valid_rows"] if counts_rows else []),
+                  *self._constants(call)[: len(call.lowering.constants)]]  # fmt: skip
         return [*middle, scratch] if (scratch := self._scratch(call)) else middle
+
+    def _inputs(self, call: Call) -> list[str]:
+        """Pointers to the arguments, constant or not."""
+        constants = iter(self._constants(call)[len(call.lowering.constants) :])
+        return [
+            next(constants)
+            if tensor.is_constant
+            else str(self._pointer(tensor, const=True)["expression"])
+            for tensor in call.arguments
+        ]
+
+    def _x(self, call: Call) -> dict[str, object]:
+        return {"type": call.arguments[0].dtype.c_name, "expression": self._inputs(call)[0]}
+
+    def _constants(self, call: Call) -> list[str]:
+        """How the call names its constants, in the order of `Call.constants`."""
+        if call.tiled:
+            return self._in_tile(call)
+        keys = list(call.lowering.constants)
+        names = []
+        for index, array in enumerate(call.constants):
+            is_packed = index < len(keys)
+            number = call.index if is_packed else len(self._constant_names)
+            key = keys[index] if is_packed else "constant"
+            names.append(self._constant(f"{self.name}_{key}{number:02d}", array))
+        return names
+
+    def _in_tile(self, call: Call) -> list[str]:
+        at = self.plan.memory.scratch.get(call.index, 0) + call.tile_offset
+        offsets = make_tile(call.constants).offsets
+        types = [DType.of(array).c_name for array in call.constants]
+        return [
+            f"(const {c_type} *)(void *)(a + {at + offset})"
+            for c_type, offset in zip(types, offsets, strict=True)
+        ]
+
+    def _fetch(self, call: Call) -> dict[str, int] | None:
+        """Which bytes of the file of weights are copied where, before the call."""
+        if not call.tiled or not call.constants:
+            return None
+        data = make_tile(call.constants).data
+        if data not in self._tiles:
+            self._tiles[data] = len(self.weights)
+            self.weights += data
+        at = self.plan.memory.scratch[call.index] + call.tile_offset
+        return {"at": at, "offset": self._tiles[data], "bytes": len(data)}
 
     def _rows_call(
         self, call: Call, walk: Rows, middle: list[str], x: str, y: str, variable: str = "row"
@@ -204,7 +249,7 @@ class LayerWriter:
         indent = 2 if streams else 6 if many_images else 4
         return {
             "window": walk,
-            "x": self._pointer(call.arguments[0], const=True),
+            "x": self._x(call),
             "y": self._pointer(call.node.output, const=False),
             "loop": _row_loop(walk, call.backward),
             "call": call_text(self.kernels.name_of(call), arguments, indent=indent),
@@ -245,10 +290,6 @@ class LayerWriter:
 
     def _pointer(self, tensor: Tensor, *, const: bool) -> dict[str, object]:
         c_type = tensor.dtype.c_name
-        if tensor.is_constant:
-            count = len(self._constant_names)  # names of tensors need not differ as identifiers
-            name = self._constant(f"{self.name}_constant{count:02d}", tensor.value)
-            return {"type": c_type, "expression": name}
         offset = self.plan.memory.offsets[tensor]
         qualifier = "const " if const else ""
         cast = f"({qualifier}{c_type} *)" + ("" if c_type == "uint8_t" else "(void *)")

@@ -25,9 +25,11 @@ _RUNTIME_INCLUDE = re.compile(r'^#include "(nn2wasm/\w+\.h)"\n', re.MULTILINE)
 _STRING_INCLUDE = re.compile(r"^#include <string\.h>\n", re.MULTILINE)
 _STRING_CALL = re.compile(r"\bmem(?:cpy|move|set)\(")
 _RUNTIME_NAME = re.compile(r"\bnn_\w+|\bNN_\w+")
-_DEFINITION = re.compile(r"^(?:#define (NN_\w+)|static inline [^(\n]*\b(nn_\w+)\()", re.MULTILINE)
+_DEFINITION = re.compile(
+    r"^(?:#define (NN_\w+)|(?:static \w+|NN_ONCE) [^(\n]*\b(nn_\w+)\()", re.MULTILINE
+)
 _FUNCTION = re.compile(
-    r"^(?:/\*(?:(?!\*/).)*\*/\n)?static inline [^(\n]*\b(nn_\w+)\(.*?^\}\n+",
+    r"^(?:/\*(?:(?!\*/).)*\*/\n)?(?:static \w+|NN_ONCE) [^(\n]*\b(nn_\w+)\(.*?^\}\n+",
     re.MULTILINE | re.DOTALL,
 )
 _NOT_MARKDOWN = re.compile(r"[^A-Za-z0-9 _.,:/+-]")
@@ -78,7 +80,8 @@ def c_package(tree: SourceTree) -> dict[str, str | bytes]:
         name: render_template(f"{name}.j2", context)
         for name in ("main.c", "CMakeLists.txt", "README.md")
     }
-    return {**tree.files, f"{tree.name}.c": source, **headers, **own}
+    weights = {f"{tree.name}.weights": tree.weights} if tree.weights else {}
+    return {**tree.files, f"{tree.name}.c": source, **headers, **own, **weights}
 
 
 def _text(tree: SourceTree, ending: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from math import prod
 from typing import Any
@@ -16,6 +17,7 @@ from nn2wasm.ir import Tensor
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.spatial import offset_text
 from nn2wasm.plan import Plan
+from nn2wasm.target import FROM_HOST, RESIDENT
 from nn2wasm.version import __version__
 
 ABI = 1
@@ -54,6 +56,8 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "kernels": writer.kernels.texts(),
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
+        "reads_weights": plan.target.weights != RESIDENT,
+        "file_bytes": len(writer.weights),
         "steps": [str(step["function"]) for step in _steps(layers)],
     }
     context["input_count"] = len(plan.graph.inputs)
@@ -63,7 +67,11 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         f"{writer.name}.c": render_template("model.c.j2", context),
     }
     files |= writer.files
-    return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata)
+    weights = bytes(writer.weights)
+    if plan.target.weights == FROM_HOST:
+        digest = hashlib.sha256(weights).hexdigest()
+        metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
+    return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights)
 
 
 def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, Any]]:
@@ -90,6 +98,7 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
         "weight_bytes": plan.weight_bytes,
         "macs": plan.macs,
         "model_sha256": model_sha256,
+        "weights": plan.target.weights,
     }
 
 

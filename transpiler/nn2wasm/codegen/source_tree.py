@@ -14,6 +14,7 @@ class SourceTree:
         name: the model's C identifier; ``<name>.h`` and ``<name>.c`` are in `files`.
         files: relative POSIX path → text or bytes.
         arena_bytes: working memory that the caller of ``<name>_run`` provides.
+        weights: the file of constants that are not in the C, empty where all are.
         metadata: what a module tells about itself; JSON-able.
     """
 
@@ -21,3 +22,4 @@ class SourceTree:
     files: Mapping[str, str | bytes]
     arena_bytes: int
     metadata: Mapping[str, object]
+    weights: bytes = b""

@@ -22,26 +22,30 @@ _NATIVE = (
 )
 
 
-def load(model: str | os.PathLike[str] | bytes) -> Session:
+def load(model: str | os.PathLike[str] | bytes, weights: bytes | None = None) -> Session:
     """A session for a module or a shared library that nn2wasm compiled.
 
     Args:
         model: a path or the content; what it is decides the content, not the name.
+        weights: of a module that reads them from the host; where left out, the file beside the path
+            with the ending .weights.
 
     Raises:
         RunError: the file cannot be read or is not a compiled model.
     """
     if isinstance(model, bytes | bytearray | memoryview):
-        content, where = bytes(model), "bytes"
+        content, where, beside = bytes(model), "bytes", None
     else:
         path = Path(model)
-        where = str(path)
+        where, beside = str(path), path.with_suffix(".weights")
         try:
             content = path.read_bytes()
         except OSError as problem:
             raise RunError(f"cannot read '{path}': {problem.strerror or problem}") from problem
     if content.startswith(_WASM):
-        return WasmtimeSession(content)
+        if weights is None and beside is not None and beside.is_file():
+            weights = beside.read_bytes()
+        return WasmtimeSession(content, weights or b"")
     if content.startswith(_NATIVE):
         return NativeSession(content)
     raise RunError(

@@ -7,6 +7,7 @@ with nn2wasm.load("resnet8.wasm") as net:
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from nn2wasm.errors import RunError, quote
 from nn2wasm.ir.dtype import DType
 from nn2wasm.loaders.feeds import check_names, convert
 from nn2wasm.loaders.tensor_info import TensorInfo
+from nn2wasm.target import FROM_HOST
 
 
 class Session(ABC):
@@ -124,6 +126,20 @@ class Session(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {quote(str(self.metadata['model']))}>"
+
+
+def check_weights(metadata: Mapping[str, Any], weights: bytes) -> None:
+    """Raises RunError unless a model that reads its weights from the host got just those."""
+    if metadata.get("weights") != FROM_HOST:
+        return
+    found = hashlib.sha256(weights).hexdigest()
+    if found != metadata.get("weights_sha256"):
+        raise RunError(
+            "these are not the weights of this module" if weights else "the weights are missing",
+            facts=[("wanted", f"{metadata.get('weights_file_bytes')} bytes"),
+                   ("found", f"{len(weights)} bytes")],
+            hint="the compiler wrote them beside the module, with the ending .weights",
+        )  # fmt: skip
 
 
 def outside(kind: str, index: int) -> RunError:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nn2wasm.errors import InstallError, RunError, quote
-from nn2wasm.loaders.session import Session, bytes_at, outside
+from nn2wasm.loaders.session import Session, bytes_at, check_weights, outside
 from nn2wasm.toolchain.promises import broken_promises, read_metadata
 
 if TYPE_CHECKING:
@@ -35,8 +35,12 @@ _SWITCHED_ON = ("wasm_simd", "wasm_relaxed_simd", "wasm_bulk_memory", "wasm_cust
 class WasmtimeSession(Session):
     """A module in a wasmtime store of its own."""
 
-    def __init__(self, module: bytes) -> None:
+    def __init__(self, module: bytes, weights: bytes = b"") -> None:
         """Compile and instantiate.
+
+        Args:
+            module: its bytes.
+            weights: the file beside it, where it was compiled with weights from the host.
 
         Raises:
             RunError: not a module of nn2wasm, one that keeps none of its promises, or one that
@@ -51,9 +55,10 @@ class WasmtimeSession(Session):
                 facts=[("it", text) for text in broken],
                 hint="compile the ONNX model again",
             )
+        check_weights(self.metadata, weights)
         engine = _import()
         self._engine = engine
-        self._store, exports = _instantiate(engine, module)
+        self._store, exports = _instantiate(engine, module, weights)
         self._memory_export = exports["memory"]
         self._exports = exports
         self._refuse_if_inexact()
@@ -102,7 +107,21 @@ def _import() -> Any:
     return wasmtime
 
 
-def _instantiate(engine: Any, module: bytes) -> tuple[wasmtime.Store, dict[str, Any]]:
+def _reader(engine: Any, weights: bytes) -> Any:
+    """The host's function nn2wasm.read: copies a part of the weights into the caller's memory."""
+
+    def read(caller: Any, to: int, offset: int, byte_count: int) -> None:
+        part = weights[offset & 0xFFFFFFFF : (offset & 0xFFFFFFFF) + (byte_count & 0xFFFFFFFF)]
+        if len(part) != byte_count & 0xFFFFFFFF:
+            raise RunError("the module reads behind the end of its weights")
+        caller["memory"].write(caller, part, to & 0xFFFFFFFF)
+
+    return read
+
+
+def _instantiate(
+    engine: Any, module: bytes, weights: bytes
+) -> tuple[wasmtime.Store, dict[str, Any]]:
     config = engine.Config()
     for names, value in ((_SWITCHED_OFF, False), (_SWITCHED_ON, True)):
         for name in names:
@@ -111,7 +130,12 @@ def _instantiate(engine: Any, module: bytes) -> tuple[wasmtime.Store, dict[str, 
     try:
         store = engine.Store(engine.Engine(config))
         compiled = engine.Module(store.engine, module)
-        instance = engine.Instance(store, compiled, [])
+        imports = []
+        if compiled.imports:  # the promises were checked: there is one at most
+            signature = engine.FuncType([engine.ValType.i32()] * 3, [])
+            read = _reader(engine, weights)
+            imports.append(engine.Func(store, signature, read, access_caller=True))
+        instance = engine.Instance(store, compiled, imports)
     except (engine.WasmtimeError, engine.Trap) as problem:
         raise RunError(
             f"wasmtime refuses the module: {str(problem).strip().splitlines()[-1].strip()}"

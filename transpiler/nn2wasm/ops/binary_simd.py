@@ -47,7 +47,7 @@ def integer_lowering(node: Node, form: IntegerForm, lo: float, hi: float) -> Low
     return lowering
 
 
-class _Form(NamedTuple):
+class FloatForm(NamedTuple):
     """How floats are combined.
 
     Attributes:
@@ -80,7 +80,7 @@ def float_lowering(
         form, zero_point = _fused_product(a, b, y, shift), -shift
         low, high = S8_MIN, S8_MAX
     else:
-        form = _form(function, a, b, y)
+        form = float_form(node, function)
         low, high = integer_bounds(lo, hi, y, DType.S8)
     bounded = form.largest >= ROUNDED_BY_SUM
     lowering = _lowering(node, *((S8_MIN, S8_MAX) if bounded else (low, high)))
@@ -102,25 +102,27 @@ def float_lowering(
     return lowering
 
 
-def _fused_product(a: QuantParams, b: QuantParams, y: QuantParams, shift: int) -> _Form:
+def _fused_product(a: QuantParams, b: QuantParams, y: QuantParams, shift: int) -> FloatForm:
     """The zero point takes part in float arithmetic."""
     ratio = float(np.float32(np.float32(a.scale) * np.float32(b.scale)) / np.float32(y.scale))
     added = int(y.zero_point) + shift
     largest = LARGEST_BYTE**2 * ratio + abs(added)
     equation = "(a * b) * ratio + y_zero_point"
-    return _Form(equation, (ratio, added, 0.0), largest, product=True, added=True)
+    return FloatForm(equation, (ratio, added, 0.0), largest, product=True, added=True)
 
 
-def _form(function: str, a: QuantParams, b: QuantParams, y: QuantParams) -> _Form:
-    pairs = [(float(quant.scale), int(quant.zero_point)) for quant in (a, b, y)]
+def float_form(node: Node, function: str) -> FloatForm:
+    """The shortest form that equals the definition on all pairs of operands."""
+    quants = (node.input(0).quant, node.input(1).quant, node.output.quant)
+    pairs = [(float(quant.scale), int(quant.zero_point)) for quant in quants if quant is not None]
     if function == "Mul" and (ratio := find_product_form(*pairs)) is not None:
         largest = LARGEST_BYTE**2 * ratio
-        return _Form("(a * b) * ratio", (ratio, 0.0, 0.0), largest, product=True)
+        return FloatForm("(a * b) * ratio", (ratio, 0.0, 0.0), largest, product=True)
     if function in SUMS and (ratios := find_sum_form(SUMS[function], *pairs)) is not None:
         equation = f"{function}(a * a_ratio, b * b_ratio)"
-        return _Form(equation, (*ratios, 0.0), LARGEST_BYTE * sum(ratios))
+        return FloatForm(equation, (*ratios, 0.0), LARGEST_BYTE * sum(ratios))
     equation = f"{function}(a * a_scale, b * b_scale) / y_scale"
-    return _Form(equation, (pairs[0][0], pairs[1][0], pairs[2][0]), divided=True)
+    return FloatForm(equation, (pairs[0][0], pairs[1][0], pairs[2][0]), divided=True)
 
 
 def _lowering(node: Node, low: int, high: int) -> Lowering:

@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
+from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
+from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -32,6 +35,8 @@ from nn2wasm.ops.linear import (
     store_context,
 )
 from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
+from nn2wasm.ops.mve_depthwise import mve_depthwise_kernels
+from nn2wasm.ops.mve_linear import mve_conv_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
@@ -78,12 +83,19 @@ def _needs_pointwise(node: Node) -> str:
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
 
 
+def _needs_one_group(node: Node) -> str:
+    op: Conv = node.op  # type: ignore[assignment]
+    return "" if op.groups == 1 else "groups"
+
+
 @dataclass(frozen=True)
 class Conv(Linear):
     """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
 
     onnx_types = ("Conv", "QLinearConv")
     kernels = (
+        *mve_depthwise_kernels(_needs_depthwise),
+        *mve_conv_kernels(),
         *small_depthwise_kernels(_needs_depthwise),
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
@@ -91,19 +103,24 @@ class Conv(Linear):
         *simd_kernels_s16("depthwise", _needs_small_depthwise),
         *simd_kernels_s16("gemm", _needs_pointwise),
         *simd_kernels_s16("conv", always),
-        Kernel(
-            symbol="nn_depthwise_s8__scalar",
-            template="depthwise/s8__scalar.c.j2",
-            dtype="s8",
-            fits=_needs_depthwise,
+        dual_depthwise_kernel(_needs_small_depthwise),
+        *dual_kernels("gemm", _needs_pointwise),
+        *dual_kernels("conv", _needs_one_group),
+        *with_integer_rows(
+            Kernel(
+                symbol="nn_depthwise_s8__scalar",
+                template="depthwise/s8__scalar.c.j2",
+                dtype="s8",
+                fits=_needs_depthwise,
+            ),
+            Kernel(
+                symbol="nn_gemm_s8_1x4__scalar",
+                template="gemm/s8__scalar.c.j2",
+                dtype="s8",
+                fits=_needs_pointwise,
+            ),
+            Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         ),
-        Kernel(
-            symbol="nn_gemm_s8_1x4__scalar",
-            template="gemm/s8__scalar.c.j2",
-            dtype="s8",
-            fits=_needs_pointwise,
-        ),
-        Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         scalar_kernel("depthwise", _needs_depthwise),
         scalar_kernel("gemm", _needs_pointwise),
         scalar_kernel("conv"),
@@ -197,8 +214,16 @@ class Conv(Linear):
                 "conv": self._tiled_rows,
             }
             return tiled[kind](node, kernel)
+        if kernel.isa == "dsp":
+            return self._dual(node, kernel)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
-        return forms[kind](node)
+        return forms[kind](node, kernel)
+
+    def channel_weights(self, node: Node) -> Array:
+        return self._weights(node).reshape(node.output.shape[-1], -1)
+
+    def folds_zero_point(self, node: Node) -> bool:
+        return bool(_needs_depthwise(node))
 
     def _tiled_pointwise(self, node: Node, kernel: Kernel) -> Lowering:
         """A matrix product for a number of pixels at a time."""
@@ -217,11 +242,21 @@ class Conv(Linear):
         lower = small_depthwise if kernel.tiling.uniform else tiled_depthwise
         return lower(node, kernel, self._weights(node), self.geometry, self.lo, self.hi)
 
-    def _pointwise(self, node: Node) -> Lowering:
+    def _dual(self, node: Node, kernel: Kernel) -> Lowering:
+        """Two products an instruction."""
+        weights, kind = self._weights(node), kernel.template.partition("/")[0]
+        if kind == "depthwise":
+            return dual_depthwise(node, weights, self.geometry, self.lo, self.hi)
+        if kind == "gemm":
+            flat = weights.reshape(weights.shape[0], -1)
+            return dual_product(node, kernel, flat, self.lo, self.hi)
+        return dual_rows(node, kernel, weights, self.geometry, self.lo, self.hi)
+
+    def _pointwise(self, node: Node, kernel: Kernel) -> Lowering:
         """A matrix product for each row of pixels."""
         x, y = node.input(0), node.output
         w, c, oc = x.shape[-2], x.shape[-1], y.shape[-1]
-        operands = self._operands(node, self._weights(node).reshape(oc, c))
+        operands = self._operands(node, kernel, self._weights(node).reshape(oc, c))
         pointers = Pointers("    " if w > 1 else "  ", "x")
         operands.context |= {"m": w, "many": w > 1}
         operands.context |= outputs_context(pointers, c, oc, *linear_names(operands.context))
@@ -231,19 +266,19 @@ class Conv(Linear):
         lowering = Lowering(context=operands.context, constants=operands.constants, walk=rows)
         return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
-    def _depthwise(self, node: Node) -> Lowering:
+    def _depthwise(self, node: Node, kernel: Kernel) -> Lowering:
         """One filter a channel: weights [ky][kx][channel]."""
-        operands = self._operands(node, self._weights(node).reshape(node.output.shape[-1], -1))
+        operands = self._operands(node, kernel, self.channel_weights(node))
         operands.constants["w"] = np.ascontiguousarray(operands.constants["w"].T)
         context = operands.context
         context["scale_c"] = context.get("scale") or "scale[c]"
         return self._windowed(node, operands)
 
-    def _patches(self, node: Node) -> Lowering:
+    def _patches(self, node: Node, kernel: Kernel) -> Lowering:
         """The inputs under a window are gathered, then multiplied with weights [oc][ky][kx][ic]."""
         x, oc = node.input(0), node.output.shape[-1]
         packed = self._weights(node).transpose(0, 2, 3, 1).reshape(oc, -1)
-        operands = self._operands(node, packed)
+        operands = self._operands(node, kernel, packed)
         operands.context |= self._patch_context(x.shape, oc, linear_names(operands.context))
         lowering = self._windowed(node, operands)
         lowering.scratch_bytes = math.prod(self.geometry.kernel) * x.shape[-1] * x.dtype.bytes
@@ -255,18 +290,21 @@ class Conv(Linear):
         oc, c = node.output.shape[-1], node.input(0).shape[-1]
         return node.input(1).value.reshape(oc, c // self.groups, *self.geometry.kernel)
 
-    def _operands(self, node: Node, weights: Array) -> Operands:
+    def _operands(self, node: Node, kernel: Kernel, weights: Array) -> Operands:
         """Context and constants that all forms share; `weights` is [oc, k]."""
         if node.input(0).dtype is DType.F32:
             context = store_context(self.lo, self.hi)
             context |= {"fill": "0.0f", "x_zero_point": 0}
             bias = bias_values(node, weights.shape[0])
             return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
-        fold = bool(_needs_depthwise(node))
-        if self.kernel_dtype(node) == "s16":
+        fold = self.folds_zero_point(node)
+        if kernel.dtype == "s16":
             operands = linear_s16(node, weights, self.lo, self.hi, fold=fold)
         else:
-            operands = linear_s8(node, weights, self.lo, self.hi, fold=fold, uniform_scale=True)
+            operands = linear_s8(
+                node, weights, self.lo, self.hi, fold=fold, uniform_scale=True,
+                form=self.fixed_point(node) if kernel.integers else None,
+            )  # fmt: skip
             operands.constants = {"w": np.ascontiguousarray(weights), **operands.constants}
         zero_point = operands.context["x_zero_point"]
         operands.context |= {"fill": zero_point, "centre": offset_text(-zero_point)}

@@ -18,12 +18,14 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor, TensorType
 from nn2wasm.ops.conv_transpose_simd import bytes_fit, channels_fit, vector_operands
+from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import Linear, bias_of, bias_values, linear_s8, store_context
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.softmax import shape_text
 from nn2wasm.ops.spatial import Geometry, Pair, image_shape, read_geometry, spatial_size
 from nn2wasm.ops.vectors import simd_kernel
+from nn2wasm.quant.fixed_point import FixedPoint
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ class ConvTranspose(Linear):
     kernels = (
         simd_kernel("nn_conv_transpose_s8_1x32", "conv_transpose/s8", "s8", bytes_fit),
         simd_kernel("nn_conv_transpose_f32_1x32", "conv_transpose/f32", "f32", channels_fit),
-        Kernel(
-            symbol="nn_conv_transpose_s8__scalar",
-            template="conv_transpose/s8__scalar.c.j2",
-            dtype="s8",
+        *with_integer_rows(
+            Kernel(
+                symbol="nn_conv_transpose_s8__scalar",
+                template="conv_transpose/s8__scalar.c.j2",
+                dtype="s8",
+            )
         ),
         Kernel(
             symbol="nn_conv_transpose_f32__scalar",
@@ -109,6 +113,23 @@ class ConvTranspose(Linear):
     def to_channels_last(self) -> Op:
         return replace(self, channels_last=True)
 
+    def channel_weights(self, node: Node) -> Array:
+        packed = self._packed(node)
+        return np.asarray(packed.transpose(1, 0, 2).reshape(packed.shape[1], -1))
+
+    def folds_zero_point(self, node: Node) -> bool:
+        return False
+
+    def fixed_point(self, node: Node) -> FixedPoint | None:
+        return super().fixed_point(_with_channel_quant(node, node.output.shape[-1]))
+
+    def _packed(self, node: Node) -> Array:
+        """[kh · kw][oc][ic / group], from [group, ic / group, oc / group, kh, kw]."""
+        c, oc = node.input(0).shape[-1], node.output.shape[-1]
+        sizes = (self.groups, c // self.groups, oc // self.groups, *self.geometry.kernel)
+        weights = node.input(1).value.reshape(sizes)
+        return np.asarray(weights.transpose(3, 4, 0, 2, 1).reshape(-1, oc, c // self.groups))
+
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         """Weights are packed as [ky][kx][oc][ic / group]; scratch holds the sums of one pixel."""
         quantized = kernel.dtype == "s8"
@@ -117,9 +138,7 @@ class ConvTranspose(Linear):
         oh, ow = self.out_size
         c, oc = x.shape[-1], y.shape[-1]
         group_c, group_oc = c // self.groups, oc // self.groups
-        # [group, ic / group, oc / group, kh, kw] -> [kh, kw, group, oc / group, ic / group]
-        weights = node.input(1).value.reshape(self.groups, group_c, group_oc, *geometry.kernel)
-        packed = weights.transpose(3, 4, 0, 2, 1).reshape(-1, oc, group_c)
+        packed = self._packed(node)
         context: dict[str, Any] = {
             "images": x.shape[0], "h": h, "w": w, "c": c, "oh": oh, "ow": ow, "oc": oc,
             "kh": geometry.kernel[0], "kw": geometry.kernel[1],
@@ -135,14 +154,15 @@ class ConvTranspose(Linear):
             "has_main": group_oc >= 4, "has_tail": group_oc % 4 > 0,
             "shape": shape_text(x.shape), "out_shape": shape_text(y.shape),
         }  # fmt: skip
-        if kernel.needs:
+        if kernel.needs and not kernel.integers:
             source = _with_channel_quant(node, oc) if quantized else node
             operands = vector_operands(source, packed, self.lo, self.hi)
             return Lowering(context=context | operands.context, constants=operands.constants)
         if quantized:
             linear = linear_s8(
-                _with_channel_quant(node, oc), packed.transpose(1, 0, 2).reshape(oc, -1),
+                _with_channel_quant(node, oc), self.channel_weights(node),
                 self.lo, self.hi, fold=False,
+                form=self.fixed_point(node) if kernel.integers else None,
             )  # fmt: skip
             context |= linear.context
             packed = _less_zero_point(packed, node.input(1).quant)

@@ -27,6 +27,7 @@ from nn2wasm.ops.broadcast import (
 )
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import factor_text, float_literal, store_context
+from nn2wasm.ops.mve_elementwise import mve_float_pairs, mve_integer_pairs
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
@@ -120,6 +121,7 @@ class Binary(KernelOp):
     clamps = True
     quantizable = True
     kernels = (
+        mve_integer_pairs(lambda node: _form(node)),
         simd_kernel(
             "nn_binary_s8_int_16",
             "binary/s8_int",
@@ -132,6 +134,7 @@ class Binary(KernelOp):
             dtype="s8",
             fits=_integer_form,
         ),
+        mve_float_pairs(),
         simd_kernel("nn_binary_s8_16", "binary/s8", "s8", _vector_form),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
         BINARY,

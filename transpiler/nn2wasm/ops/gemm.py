@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
+from nn2wasm.ops.dual import dual_kernels, dual_product
 from nn2wasm.ops.elementwise import Binary
+from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -31,6 +33,7 @@ from nn2wasm.ops.linear import (
 from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
+from nn2wasm.ops.mve_linear import mve_gemm_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
@@ -43,9 +46,13 @@ class Gemm(Linear):
 
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
+        *mve_gemm_kernels(),
         *simd_kernels("gemm", always),
         *simd_kernels_s16("gemm", always),
-        Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
+        *dual_kernels("gemm", always),
+        *with_integer_rows(
+            Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
+        ),
         scalar_kernel("gemm"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
@@ -90,18 +97,26 @@ class Gemm(Linear):
     def macs(self, node: Node) -> int:
         return node.output.element_count * node.input(0).shape[-1]
 
+    def channel_weights(self, node: Node) -> Array:
+        w = node.input(1).value
+        return np.ascontiguousarray(w if self.trans_w else w.T)
+
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         x, y = node.input(0), node.output
         k, n = x.shape[-1], y.shape[-1]
         m = x.element_count // k
-        w = node.input(1).value
-        packed = np.ascontiguousarray(w if self.trans_w else w.T)
+        packed = self.channel_weights(node)
         if kernel.tiling is not None:
             return tiled_product(node, kernel, packed, self.lo, self.hi)
+        if kernel.isa == "dsp":
+            return dual_product(node, kernel, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":
-            linear = linear_s8(node, packed, self.lo, self.hi, fold=True, uniform_scale=True)
+            form = self.fixed_point(node) if kernel.integers else None
+            linear = linear_s8(
+                node, packed, self.lo, self.hi, fold=True, uniform_scale=True, form=form
+            )
             context |= linear.context
             constants |= linear.constants
         elif kernel.dtype == "s16":

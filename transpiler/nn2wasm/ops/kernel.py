@@ -29,6 +29,8 @@ class Kernel:
         headers: of runtime_c that it calls, beside the usual ones.
         guard: C function of a header that tells whether this machine computes it rightly; empty
             where all do.
+        integers: it requantizes without floats.
+        lower: makes the lowering; None where the op does.
     """
 
     symbol: str
@@ -39,6 +41,13 @@ class Kernel:
     tiling: Tiling | None = None
     headers: tuple[str, ...] = ()
     guard: str = ""
+    integers: bool = False
+    lower: Callable[[Node], Lowering] | None = None
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that its template is for."""
+        return self.template.partition("__")[2].partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,13 @@ import numpy as np
 
 from nn2wasm.errors import UnsupportedFeature
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor
+from nn2wasm.ops.fixed_rows import fixed_context, scaled_form
 from nn2wasm.ops.kernel import Lowering, Rows, Window
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.quant.arithmetic import integer_bounds, ratio
+from nn2wasm.quant.fixed_point import FixedPoint
 
 S32_MAX = 2**31 - 1
 
@@ -42,6 +44,23 @@ class Linear(KernelOp):
         rank.
         """
         raise NotImplementedError
+
+    def channel_weights(self, node: Node) -> Array:
+        """[oc, k], the products of one output."""
+        raise NotImplementedError
+
+    def folds_zero_point(self, node: Node) -> bool:
+        """Whether scalar kernels sum plain products, with −zero_point·Σw in the bias."""
+        return True
+
+    def fixed_point(self, node: Node) -> FixedPoint | None:
+        """How sums become bytes in integers."""
+        y = node.output.quant
+        assert y is not None
+        sums = integer_sums(node, self.channel_weights(node), fold=self.folds_zero_point(node))
+        scale = output_scale(node, len(sums.bound))
+        low, high = integer_bounds(self.lo, self.hi, y, DType.S8)
+        return scaled_form(scale, sums.bound, int(y.zero_point), low, high)
 
     def along_weights(self, factor: Array, shape: Shape) -> Array:
         """A value for each output channel, in a shape that broadcasts against the weights."""
@@ -135,17 +154,86 @@ def store_context(lo: float, hi: float) -> dict[str, Any]:
 def requantize_context(
     lo: float, hi: float, quant: QuantParams, dtype: DType = DType.S8
 ) -> dict[str, Any]:
-    """Zero point and bounds of a result of 8 or 16 bits.
-
-    The bounds are floats before the zero point is added.
+    """Zero point and bounds of a result of 8 or 16 bits, floats before the zero point is added; and
+    how templates make an integer of a sum: what stands before it, before and after its multiplier.
     """
     zero_point = int(quant.zero_point)
     low, high = integer_bounds(lo, hi, quant, dtype)
+    bounds = float_literal(low - zero_point), float_literal(high - zero_point)
+    is_byte = dtype is DType.S8
     return {
         "y_zero_point": zero_point,
-        "lo": float_literal(low - zero_point),
-        "hi": float_literal(high - zero_point),
+        "lo": bounds[0],
+        "hi": bounds[1],
+        "sum_open": "nn_requantize(" if is_byte else f"({dtype.c_name})nn_quantize((float)",
+        "sum_middle": ", " if is_byte else " * ",
+        "sum_close": f", {bounds[0]}, {bounds[1]}, {zero_point})",
+        "scale_type": "float",
     }
+
+
+def real_context(store: dict[str, Any]) -> dict[str, Any]:
+    """How templates make a real number of an exact sum, clamped as `store_context` says."""
+    return {
+        "sum_open": f"{store['store_open']}(float)",
+        "sum_middle": " * ",
+        "sum_close": store["store_close"],
+        "scale_type": "float",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerSums:
+    """The exact sums of a linear op on 8-bit integers.
+
+    Attributes:
+        bias: [oc], what they begin at.
+        bound: [oc], the largest size of a sum, or of a part of it.
+        w_zero_point: [oc].
+    """
+
+    bias: Array
+    bound: Array
+    w_zero_point: Array
+
+
+def integer_sums(node: Node, weights: Array, *, fold: bool) -> IntegerSums:
+    """Bias and bounds; arguments as of `linear_s8`.
+
+    Raises:
+        UnsupportedFeature: a sum may leave 32 bits.
+    """
+    x, w = node.input(0), node.input(1)
+    assert x.quant is not None
+    assert w.quant is not None
+    count, k = weights.shape
+    wide = weights.astype(np.int64)
+    w_zero_point = np.broadcast_to(w.quant.zero_point.reshape(-1), (count,)).astype(np.int64)
+    bias_tensor = node.optional(2)
+    bias = np.zeros(count, np.int64)
+    if bias_tensor is not None:
+        bias = bias_tensor.value.reshape(count).astype(np.int64)
+    if fold:
+        bias = bias - int(x.quant.zero_point) * (wide.sum(1) - k * w_zero_point)
+    reach = 128 if fold else 255
+    bound = np.abs(bias) + reach * np.abs(wide).sum(1) + np.abs(w_zero_point) * 128 * k
+    if bound.max(initial=0) > S32_MAX:
+        raise UnsupportedFeature(
+            f"{node.describe()}: its sums may leave 32 bits",
+            facts=[("products of a sum", str(k)), ("largest sum", str(int(bound.max())))],
+        )
+    return IntegerSums(bias, bound, w_zero_point)
+
+
+def output_scale(node: Node, count: int) -> Array:
+    """[oc], float32: what a sum is multiplied by, for the real result or for one on integers."""
+    x, w, y = node.input(0).quant, node.input(1).quant, node.output.quant
+    assert x is not None
+    assert w is not None
+    w_scale = np.broadcast_to(w.scale.reshape(-1), (count,))
+    if y is None:
+        return np.asarray((x.scale * w_scale).astype(np.float32))
+    return ratio(x.scale, w_scale, y.scale)
 
 
 def linear_s8(
@@ -156,6 +244,7 @@ def linear_s8(
     *,
     fold: bool,
     uniform_scale: bool = False,
+    form: FixedPoint | None = None,
 ) -> Operands:
     """Bias, multipliers and bounds of a linear op on 8-bit integers.
 
@@ -166,55 +255,41 @@ def linear_s8(
         hi: largest real result.
         fold: put −zero_point·Σw into the bias, so that the kernel sums plain products.
         uniform_scale: the template can take one number where all output channels share a scale.
+        form: requantize so, without floats.
 
     Raises:
         UnsupportedFeature: a sum may leave 32 bits.
     """
-    x, w, y = node.input(0), node.input(1), node.output
+    x, y = node.input(0), node.output
     assert x.quant is not None
-    assert w.quant is not None
-    count, k = weights.shape
-    wide = weights.astype(np.int64)
-    x_zero_point = int(x.quant.zero_point)
-    w_zero_point = np.broadcast_to(w.quant.zero_point.reshape(-1), (count,)).astype(np.int64)
-    bias_tensor = node.optional(2)
-    bias = np.zeros(count, np.int64)
-    if bias_tensor is not None:
-        bias = bias_tensor.value.reshape(count).astype(np.int64)
-    if fold:
-        bias = bias - x_zero_point * (wide.sum(1) - k * w_zero_point)
-    reach = 128 if fold else 255
-    bound = np.abs(bias) + reach * np.abs(wide).sum(1) + np.abs(w_zero_point) * 128 * k
-    if bound.max(initial=0) > S32_MAX:
-        raise UnsupportedFeature(
-            f"{node.describe()}: its sums may leave 32 bits",
-            facts=[("products of a sum", str(k)), ("largest sum", str(int(bound.max())))],
-        )
+    sums = integer_sums(node, weights, fold=fold)
     context: dict[str, Any] = {
-        "x_zero_point": x_zero_point,
+        "x_zero_point": int(x.quant.zero_point),
         "y_float": y.dtype is DType.F32,
         "y_type": y.dtype.c_name,
     }
-    constants: dict[str, Array] = {"b": bias.astype(np.int32)}
-    w_scale = np.broadcast_to(w.quant.scale.reshape(-1), (count,))
-    if y.dtype is DType.F32:
-        scale = (x.quant.scale * w_scale).astype(np.float32)
+    constants: dict[str, Array] = {"b": sums.bias.astype(np.int32)}
+    scale = output_scale(node, len(weights))
+    if form is not None:
+        context |= fixed_context(form)
+        scale = form.multipliers.astype(np.int32)
+    elif y.quant is None:
         context |= store_context(lo, hi)
+        context |= real_context(context)
     else:
-        assert y.quant is not None
-        scale = ratio(x.quant.scale, w_scale, y.quant.scale)
         context |= requantize_context(lo, hi, y.quant)
     context |= scale_context(scale, constants, uniform=uniform_scale)
-    context |= _weight_zero_points(w_zero_point, constants)
+    context |= _weight_zero_points(sums.w_zero_point, constants)
     return Operands(context, constants)
 
 
 def scale_context(scale: Array, constants: dict[str, Array], *, uniform: bool) -> dict[str, Any]:
     """How kernels name the scale of a sum: one number, or a constant `scale`."""
     if uniform and np.all(scale == scale[:1]):
-        return {"scale": float_literal(float(scale[0])), "scale_parameter": ""}
+        number = float_literal(float(scale[0])) if scale.dtype.kind == "f" else str(scale[0])
+        return {"scale": number, "scale_parameter": ""}
     constants["scale"] = np.ascontiguousarray(scale)
-    return {"scale": "", "scale_parameter": ", const float *restrict scale"}
+    return {"scale": "", "scale_parameter": f", const {DType.of(scale).c_name} *restrict scale"}
 
 
 def _weight_zero_points(zero_points: Array, constants: dict[str, Array]) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from nn2wasm.ops.linear import (
     S32_MAX,
     Linear,
     Operands,
+    output_scale,
+    real_context,
     requantize_context,
     scale_context,
     store_context,
 )
-from nn2wasm.quant.arithmetic import ratio
 
 S64_MAX = 2**63 - 1
 
@@ -123,10 +124,9 @@ def linear_s16(
     Raises:
         UnsupportedFeature: a sum may leave 64 bits.
     """
-    x, w, y = node.input(0), node.input(1), node.output
+    x, y = node.input(0), node.output
     sums = exact_sums(node, weights, fold=fold)
     assert x.quant is not None
-    assert w.quant is not None
     context: dict[str, Any] = {
         "x_zero_point": int(x.quant.zero_point),
         "x_type": x.dtype.c_name,
@@ -139,14 +139,12 @@ def linear_s16(
         "w": np.ascontiguousarray(sums.weights),
         "b": sums.bias.astype(sums.dtype.numpy),
     }
-    w_scale = np.broadcast_to(w.quant.scale.reshape(-1), (weights.shape[0],))
-    if y.dtype is DType.F32:
-        scale = (x.quant.scale * w_scale).astype(np.float32)
+    if y.quant is None:
         context |= store_context(lo, hi)
+        context |= real_context(context)
     else:
-        assert y.quant is not None
-        scale = ratio(x.quant.scale, w_scale, y.quant.scale)
         context |= requantize_context(lo, hi, y.quant, y.dtype)
+    scale = output_scale(node, weights.shape[0])
     context |= scale_context(scale, constants, uniform=uniform_scale)
     return Operands(context, constants)
 

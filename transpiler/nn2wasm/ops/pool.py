@@ -17,9 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
-from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
+from nn2wasm.ops.mve_elementwise import mve_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool_simd import (
     bytes_context,
@@ -42,6 +44,7 @@ from nn2wasm.ops.spatial import (
 )
 from nn2wasm.ops.vectors import simd_kernel
 from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, average_context
+from nn2wasm.quant.fixed_point import FixedPoint
 
 QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
 
@@ -51,6 +54,7 @@ class MaxPool(KernelOp):
     onnx_types = ("MaxPool", "GlobalMaxPool")
     moves = True
     kernels = (
+        mve_kernel("nn_maxpool_s8_16", "pool/max_s8"),
         simd_kernel("nn_maxpool_s8_16", "pool/max", "s8", half_fits),
         simd_kernel("nn_maxpool_f32_4", "pool/max", "f32", half_fits),
         Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
@@ -98,9 +102,14 @@ class AveragePool(KernelOp):
     onnx_types = ("AveragePool", "GlobalAveragePool", *QLINEAR)
     quantizable = True
     kernels = (
+        mve_kernel("nn_avgpool_s8_4", "pool/average_s8"),
         simd_kernel("nn_avgpool_s8_16", "pool/average_s8", "s8", window_fits),
         simd_kernel("nn_avgpool_f32_4", "pool/average_f32", "f32", lanes_fit),
-        Kernel(symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"),
+        *with_integer_rows(
+            Kernel(
+                symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"
+            )
+        ),
         AVERAGE_POOL,
         Kernel(
             symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
@@ -140,9 +149,7 @@ class AveragePool(KernelOp):
         x, y = node.input(0), node.output
         geometry = self.geometry
         taps = math.prod(geometry.kernel)
-        h, w = spatial_size(x.shape, True)
-        leaves = _leaves_image(geometry, (h, w), spatial_size(y.shape, True))
-        varying = leaves and not self.include_pad
+        varying = self._varies(node)
         fill: int | float = 0.0
         context: dict[str, Any] = {"taps": taps, "varying": varying, "counts_parameter": ""}
         if varying:
@@ -151,26 +158,63 @@ class AveragePool(KernelOp):
             assert x.quant is not None
             assert y.quant is not None
             fill = int(x.quant.zero_point)
-            context |= {"centre": offset_text(-fill)} | requantize_context(
-                -math.inf, math.inf, y.quant, y.dtype
-            )
-            ratios = [
-                np.float32(x.quant.scale) / np.float32(np.float32(y.quant.scale) * np.float32(n))
-                for n in range(1, taps + 1)
-            ]
-            context["ratio"] = float_literal(float(ratios[-1]))
-            if kernel.needs:
+            context["centre"] = offset_text(-fill)
+            factors, texts = self._factors(node, kernel)
+            context |= texts
+            context |= {
+                "x_zero_factor": factor_text(fill),
+                "y_zero_factor": factor_text(int(y.quant.zero_point)),
+            }
+            if kernel.needs and not kernel.integers:
                 context |= bytes_context(geometry.kernel, x.quant, y.quant)
         lowering = pool_lowering(geometry, node, fill, counts_rows=varying)
         lowering.context |= context
-        if kernel.needs:
+        if kernel.needs and not kernel.integers:
             lowering.context |= channel_context(x)
         if kernel.dtype == "s16":
             lowering.context |= average_context(taps)
         if kernel.dtype != "f32" and varying:
-            lowering.constants["ratios"] = np.asarray(ratios, np.float32)
-            lowering.context["counts_parameter"] += "const float *restrict ratios, "
+            lowering.constants["ratios"] = factors
+            c_type = lowering.context["scale_type"]
+            lowering.context["counts_parameter"] += f"const {c_type} *restrict ratios, "
         return lowering
+
+    def _ratios(self, node: Node) -> Array:
+        """x_scale / (y_scale · count) for 1 … all elements of a window."""
+        x, y = node.input(0).quant, node.output.quant
+        assert x is not None
+        assert y is not None
+        counts = np.arange(1, math.prod(self.geometry.kernel) + 1, dtype=np.float32)
+        return np.asarray(x.scale / (y.scale * counts), np.float32)
+
+    def _factors(self, node: Node, kernel: Kernel) -> tuple[Array, dict[str, Any]]:
+        """What sums of so many elements are multiplied by, and how templates make bytes of them."""
+        y = node.output.quant
+        assert y is not None
+        form = self.fixed_point(node) if kernel.integers else None
+        context = requantize_context(-math.inf, math.inf, y, node.output.dtype)
+        factors = self._ratios(node)
+        if form is None:
+            return factors, context | {"ratio": float_literal(float(factors[-1]))}
+        factors = form.multipliers.astype(np.int32)
+        return factors, context | fixed_context(form) | {"ratio": str(factors[-1])}
+
+    def fixed_point(self, node: Node) -> FixedPoint | None:
+        """How sums become bytes in integers, for every count of elements."""
+        x, y = node.input(0).quant, node.output.quant
+        assert x is not None
+        assert y is not None
+        reach = 128 + abs(int(x.zero_point))
+        ratios = self._ratios(node)
+        bound = reach * np.arange(1, len(ratios) + 1)
+        if not self._varies(node):
+            ratios, bound = ratios[-1:], bound[-1:]
+        return scaled_form(ratios, bound, int(y.zero_point), -128, 127)
+
+    def _varies(self, node: Node) -> bool:
+        """Whether windows differ in how many elements they count."""
+        sizes = (spatial_size(tensor.shape, True) for tensor in (node.input(0), node.output))
+        return _leaves_image(self.geometry, *sizes) and not self.include_pad
 
 
 def _counted(node: OnnxNode, geometry: Geometry, x: Tensor) -> tuple[Geometry, bool]:

@@ -25,6 +25,7 @@ from nn2wasm.ops.broadcast import (
     loop_context,
     merge_loops,
 )
+from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import float_literal, requantize_context
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -33,6 +34,7 @@ from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.ops.softmax import AxisFunction, shape_text
 from nn2wasm.ops.spatial import Geometry
+from nn2wasm.quant.fixed_point import FixedPoint
 
 LONGEST_EXACT_SUM = (2**31 - 1) // 255
 
@@ -215,7 +217,9 @@ class ReduceSum(Reduction):
     onnx_types = ("ReduceSum", "ReduceMean")
     quantizable = True
     kernels = (
-        Kernel(symbol="nn_reduce_s8__scalar", template="reduce/sum_s8__scalar.c.j2", dtype="s8"),
+        *with_integer_rows(
+            Kernel(symbol="nn_reduce_s8__scalar", template="reduce/sum_s8__scalar.c.j2", dtype="s8")
+        ),
         *WIDE,
     )
 
@@ -230,16 +234,33 @@ class ReduceSum(Reduction):
                 f"{node.describe()}: its sums may leave 32 bits",
                 facts=[("elements of a sum", str(count))],
             )
-        divisor = np.float32(y.quant.scale)
-        if self.function == "ReduceMean":
-            divisor = divisor * np.float32(count)
         context = self._nest(x.shape) | {
             "function": self.function,
             "start": -count * int(x.quant.zero_point),
-            "ratio": float_literal(float(np.float32(x.quant.scale) / divisor)),
+            "ratio": float_literal(float(self._ratio(node))),
         }
         context |= requantize_context(-math.inf, math.inf, y.quant)
+        form = self.fixed_point(node) if kernel.integers else None
+        if form is not None:
+            context |= fixed_context(form) | {"ratio": str(form.multipliers[0])}
         return Lowering(context=context)
+
+    def _ratio(self, node: Node) -> Array:
+        x, y = node.input(0).quant, node.output.quant
+        assert x is not None
+        assert y is not None
+        divisor = np.float32(y.scale)
+        if self.function == "ReduceMean":
+            divisor = divisor * np.float32(self.count(node))
+        return np.asarray(np.float32(x.scale) / divisor)
+
+    def fixed_point(self, node: Node) -> FixedPoint | None:
+        """How sums become bytes in integers."""
+        x, y = node.input(0).quant, node.output.quant
+        assert x is not None
+        assert y is not None
+        bound = np.asarray([self.count(node) * (128 + abs(int(x.zero_point)))])
+        return scaled_form(self._ratio(node).reshape(1), bound, int(y.zero_point), -128, 127)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
+from nn2wasm.ops.mve_elementwise import mve_kernel
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.vectors import BYTES, at_least, simd_kernel
 
@@ -24,6 +25,7 @@ class Table(KernelOp):
 
     elementwise = True
     kernels = (
+        mve_kernel("nn_table_s8_16", "table/s8"),
         simd_kernel("nn_table_s8_16", "table/s8", "s8", at_least(BYTES)),
         Kernel(symbol="nn_table_s8__scalar", template="table/s8__scalar.c.j2", dtype="s8"),
     )

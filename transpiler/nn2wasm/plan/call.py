@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nn2wasm.ir import Node, Tensor
+from nn2wasm.ir import Array, Node, Tensor
 from nn2wasm.ops.kernel import Choice, Lowering, Window
 from nn2wasm.ops.registry import KernelOp, choose
-from nn2wasm.target import Target
+from nn2wasm.plan.tile import ALIGNMENT, make_tile
+from nn2wasm.target import RESIDENT, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Call:
         choice: the kernel, and those refused before it.
         lowering: what the kernel's template and the planner need.
         alignment: of its scratch, in bytes.
+        tiled: its constants are copied into its scratch before it runs.
         backward: rows are walked from the last to the first, over an input that dies here.
     """
 
@@ -28,6 +30,7 @@ class Call:
     choice: Choice
     lowering: Lowering
     alignment: int = 4
+    tiled: bool = False
     backward: bool = False
 
     @property
@@ -49,8 +52,25 @@ class Call:
         return -(-self.fill_row_bytes // self.alignment) * self.alignment
 
     @property
+    def constants(self) -> list[Array]:
+        """Constants of the kernel, then arguments that are constant."""
+        arguments = [tensor.value for tensor in self.arguments if tensor.is_constant]
+        return [*self.lowering.constants.values(), *arguments]
+
+    @property
+    def tile_offset(self) -> int:
+        """Where the tile of constants begins, from the scratch's begin."""
+        end = self.fill_row_bytes
+        if self.lowering.scratch_bytes:
+            end = self.scratch_offset + self.lowering.scratch_bytes
+        alignment = max(self.alignment, ALIGNMENT)
+        return -(-end // alignment) * alignment
+
+    @property
     def scratch_bytes(self) -> int:
-        """The fill row and the kernel's own scratch."""
+        """The fill row, the kernel's own scratch, the tile of constants."""
+        if self.tiled and self.constants:
+            return self.tile_offset + len(make_tile(self.constants).data)
         if not self.lowering.scratch_bytes:
             return self.fill_row_bytes
         return self.scratch_offset + self.lowering.scratch_bytes
@@ -61,4 +81,6 @@ def make_call(index: int, node: Node, target: Target) -> Call:
     choice = choose(node, target)
     op = node.op
     assert isinstance(op, KernelOp)
-    return Call(index, node, choice, op.lower(node, choice.kernel), target.alignment)
+    kernel = choice.kernel
+    lowering = kernel.lower(node) if kernel.lower else op.lower(node, kernel)
+    return Call(index, node, choice, lowering, target.alignment, target.weights != RESIDENT)

@@ -12,6 +12,7 @@ from nn2wasm.plan.call import Call, make_call
 from nn2wasm.plan.lifetimes import allow_overlap, tensor_storages, walks_backward
 from nn2wasm.plan.memory import MemoryPlan, Storage, plan_offsets
 from nn2wasm.plan.segments import Segment, SegmentChooser
+from nn2wasm.plan.tile import ALIGNMENT
 from nn2wasm.target import Target
 
 LARGEST_ARENA = 2**29
@@ -47,14 +48,7 @@ class Plan:
     def weight_bytes(self) -> int:
         """Bytes of all constants as packed for the kernels, each counted once."""
         distinct = {
-            (array.dtype.str, array.tobytes())
-            for call in self.calls
-            for array in call.lowering.constants.values()
-        } | {
-            (tensor.value.dtype.str, tensor.value.tobytes())
-            for call in self.calls
-            for tensor in call.arguments
-            if tensor.is_constant
+            (array.dtype.str, array.tobytes()) for call in self.calls for array in call.constants
         }
         return sum(len(data) for _, data in distinct)
 
@@ -121,7 +115,9 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
     for step, segment in enumerate(segments):
         scratch_bytes = max(call.scratch_bytes for call in segment.calls)
         if scratch_bytes:
-            scratch[step] = Storage(scratch_bytes, step, step, target.alignment)
+            tiled = any(call.tiled for call in segment.calls)
+            alignment = max(target.alignment, ALIGNMENT) if tiled else target.alignment
+            scratch[step] = Storage(scratch_bytes, step, step, alignment)
         if segment.stretch is None:
             allow_overlap(segment.calls[0], holders)
             continue

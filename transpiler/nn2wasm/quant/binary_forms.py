@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -24,6 +24,9 @@ Pair = tuple[float, int]
 BYTES = np.arange(-128, 128, dtype=np.int64)
 S32_LIMIT = 2**31
 LARGEST_SHIFT = 24
+NEARBY_FACTORS = [pair for pair in itertools.product((0, -1, 1, -2, 2), repeat=2) if any(pair)]
+LARGEST_NUDGE = 2 + 128 * 4
+"""By which a nearby form's sums exceed those of the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +104,32 @@ def find_integer_form(
 ) -> IntegerForm | None:
     """The integer form of a + sign · b that equals the definition on all pairs; None: not found.
 
-    Tries every precision that 32-bit sums allow, and for each the roundings on either side.
+    Tries every precision that 32-bit sums allow, and for each the roundings on either side; then
+    factors close to the most precise ones.
     """
     truth = defined_table(function, a, b, y, fused=fused, unsigned=unsigned)
     ratio_a, ratio_b = a[0] / y[0], sign * b[0] / y[0]
     rest = y[1] - ratio_a * a[1] - ratio_b * b[1] + 0.5
+    forms = []
     for shift in range(LARGEST_SHIFT, 7, -1):
         unit = 1 << shift
-        ma, mb, base = round(ratio_a * unit), round(ratio_b * unit), round(rest * unit)
-        if 128 * (abs(ma) + abs(mb)) + abs(base) + 2 >= S32_LIMIT:
-            continue
-        for nudge in (0, -1, 1):
-            form = IntegerForm(ma, mb, base + nudge, shift)
-            if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
-                return form
+        form = IntegerForm(round(ratio_a * unit), round(ratio_b * unit), round(rest * unit), shift)
+        if 128 * (abs(form.a) + abs(form.b)) + abs(form.rest) + LARGEST_NUDGE < S32_LIMIT:
+            forms.append(form)
+    nudged = (_nudged(form, 0, 0) for form in forms)
+    # a rounding of floats that no usual form has: the most precise factors, a little off
+    nearby = (_nudged(form, i, j) for form in forms[:2] for i, j in NEARBY_FACTORS)
+    for form in itertools.chain(*nudged, *nearby):
+        if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
+            return form
     return None
+
+
+def _nudged(form: IntegerForm, i: int, j: int) -> list[IntegerForm]:
+    """The form with other factors of a and b, and what is added a little off."""
+    return [
+        replace(form, a=form.a + i, b=form.b + j, rest=form.rest + nudge) for nudge in (0, -1, 1)
+    ]
 
 
 @lru_cache(maxsize=256)

@@ -14,10 +14,10 @@ from pathlib import Path, PurePosixPath
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.errors import InternalError
 from nn2wasm.resources import data_folder
-from nn2wasm.target import ArtifactKind, Target
+from nn2wasm.target import IN_MODULE, ArtifactKind, Target
 from nn2wasm.toolchain.promises import ABI_VERSION, finish_module, metadata_text
 from nn2wasm.toolchain.stack import stack_need
-from nn2wasm.toolchain.wasm_file import PAGE_BYTES
+from nn2wasm.toolchain.wasm_file import PAGE_BYTES, WasmFile
 from nn2wasm.toolchain.wasm_opt import run_wasm_opt
 from nn2wasm.toolchain.zig import run_zig
 
@@ -81,8 +81,10 @@ def build_wasm(
         folder = Path(name)
         _write(tree.files, folder)
         runtime = data_folder("runtime_c") / "src"
-        _write({"nn_runtime.c": _including(runtime, "module_exports.c", "memory.c")}, folder)
+        sources = ["module_exports.c", "memory.c", *(["weights.c"] if tree.weights else [])]
+        _write({"nn_runtime.c": _including(runtime, *sources)}, folder)
         flags = (
+            f"-DNN_FLASH={int(target.weights == IN_MODULE)}",
             *_compile_flags(tree, target, strict=strict),
             *("-isystem", str(runtime / "freestanding"), f"-I{runtime}"),
             *WASM_FLAGS,
@@ -108,7 +110,9 @@ def _link(objects: Sequence[str], folder: Path, stack_bytes: int, page_bytes: in
 
 def build_module(tree: SourceTree, target: Target, *, strict: bool = False) -> bytes:
     """A finished WebAssembly module with the metadata of `tree`."""
-    linked = build_wasm(tree, target, strict=strict)
+    linked = build_wasm(tree, target, page_bytes=target.page_bytes, strict=strict)
+    if tree.weights and target.weights == IN_MODULE:
+        linked = WasmFile.parse(linked).with_passive_data(tree.weights).to_bytes()
     if target.wasm_opt:
         linked = run_wasm_opt(linked, target)
     return finish_module(linked, tree.metadata)

@@ -1,7 +1,8 @@
 """What every module of nn2wasm promises, checked by reading our own output.
 
-No imports, one memory of fixed size, no table, no start function, no memory.grow, the exports of
-`EXPORTS`, and a section ``nn2wasm`` with JSON that tells loaders everything they need.
+No imports (but `READ_IMPORT`, where weights come from the host), one memory of fixed size, no
+table, no start function, no memory.grow, the exports of `EXPORTS`, and a section ``nn2wasm`` with
+JSON that tells loaders everything they need.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nn2wasm.errors import InternalError, RunError
+from nn2wasm.target import FROM_HOST
 from nn2wasm.toolchain.instructions import MEMORY_GROW, walk
 from nn2wasm.toolchain.wasm_file import (
     ExportKind,
@@ -47,6 +49,9 @@ EXPORTS: Mapping[str, ExportKind] = {
     "__heap_base": ExportKind.GLOBAL,
     "__data_end": ExportKind.GLOBAL,
 }
+
+READ_IMPORT = ("nn2wasm", "read")
+"""The only import that there may be, and only where weights come from the host."""
 
 # memory.grow of memory 0, its index possibly padded. A body without such bytes needs no walk:
 # they are rare, so the check costs next to nothing.
@@ -112,7 +117,12 @@ def read_metadata(module: bytes) -> dict[str, Any]:
 def broken_promises(module: bytes) -> list[str]:
     """Every promise that a module does not keep, in words; RunError if it cannot be read."""
     wasm = WasmFile.parse(module)
-    broken = [f"imports '{i.module}.{i.name}'" for i in wasm.imports]
+    from_host = bool(wasm.imports) and reads_from_host(module)
+    broken = [
+        f"imports '{i.module}.{i.name}'"
+        for i in wasm.imports
+        if not (from_host and (i.module, i.name) == READ_IMPORT)
+    ]
     broken += _memory_promises(wasm.memories)
     broken += [
         f"has a {section.name.lower()} section"
@@ -131,6 +141,12 @@ def broken_promises(module: bytes) -> list[str]:
     except RunError as problem:
         broken.append(problem.message)
     return broken
+
+
+def reads_from_host(module: bytes) -> bool:
+    """Whether a module says that its weights come from the host."""
+    section = WasmFile.parse(module).custom(SECTION_NAME)
+    return section is not None and parse_metadata(section).get("weights") == FROM_HOST
 
 
 def _memory_promises(memories: tuple[Memory, ...]) -> Iterator[str]:
@@ -177,7 +193,8 @@ def finish_module(raw: bytes, metadata: Mapping[str, object]) -> bytes:
         memory = wasm.memories[0]
         pages = -(-wasm.exported_global("__heap_base") // memory.page_bytes)
         wasm = wasm.with_memory(Memory(pages, pages, memory.page_bytes))
-    text = metadata_text({"abi": ABI_VERSION, **metadata})
+    memory_bytes = {"memory_bytes": wasm.exported_global("__heap_base")}
+    text = metadata_text({"abi": ABI_VERSION, **metadata, **memory_bytes})
     wasm = wasm.with_custom(SECTION_NAME, text.encode("utf-8"))
     wasm = wasm.with_custom("producers", _producers(str(metadata.get("version", ""))))
     module = wasm.to_bytes()

@@ -2,7 +2,8 @@
 
 Clang keeps arrays and address-taken locals on a stack in linear memory, whose pointer is global 0.
 A function that uses it computes pointer - N once, in its prologue. Our modules call nothing
-indirectly and do not recurse, so the longest path through the call graph is the answer, exactly.
+indirectly and do not recurse, and what the host gives them uses none of it, so the longest path
+through the call graph is the answer, exactly.
 On a runtime with 10 KB of memory a guessed 8 KB stack would be most of it.
 """
 
@@ -27,7 +28,7 @@ from nn2wasm.toolchain.instructions import (
     Instruction,
     walk,
 )
-from nn2wasm.toolchain.wasm_file import WasmFile
+from nn2wasm.toolchain.wasm_file import ExportKind, WasmFile
 
 ALIGNMENT = 16
 GET_POINTER = Instruction(GLOBAL_GET, 0)
@@ -62,9 +63,8 @@ def stack_need(module: bytes) -> int | None:
     bodies = wasm.function_bodies
     if not any(_READS_STACK_POINTER in body for body in bodies):
         return 0
-    if wasm.imports:  # then call operands are no indices of bodies
-        return None
-    functions = [_examine(body) for body in bodies]
+    imported = sum(entry.kind == ExportKind.FUNCTION for entry in wasm.imports)
+    functions = [_Function(0, frozenset())] * imported + [_examine(body) for body in bodies]
     depth: dict[int, int] = {}
     for index in range(len(functions)):
         if not _measure(index, functions, depth, path=()):

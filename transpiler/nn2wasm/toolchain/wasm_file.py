@@ -327,6 +327,18 @@ class WasmFile:
         kept = [s for s in self.sections if s.id != SectionId.CUSTOM or s.name != name]
         return WasmFile((*kept, Section(SectionId.CUSTOM, body, name)))
 
+    def with_passive_data(self, data: bytes) -> WasmFile:
+        """With a passive data segment before all others: it gets index 0, and no address."""
+        body = self.body(SectionId.DATA) or b"\0"
+        reader = Reader(body, "the data section")
+        count = reader.unsigned() + 1
+        entry = b"\1" + unsigned_leb(len(data)) + data
+        added = Section(SectionId.DATA, unsigned_leb(count) + entry + body[reader.at :])
+        counted = Section(SectionId.DATA_COUNT, unsigned_leb(count))
+        kept = [s for s in self.sections if s.id not in (SectionId.DATA, SectionId.DATA_COUNT)]
+        at = next((i for i, s in enumerate(kept) if s.id == SectionId.CODE), len(kept))
+        return WasmFile((*kept[:at], counted, kept[at], added, *kept[at + 1 :]))
+
     def with_memory(self, memory: Memory) -> WasmFile:
         """With these limits for its only memory."""
         return WasmFile(

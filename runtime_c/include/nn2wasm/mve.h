@@ -1,0 +1,381 @@
+/* What kernels for Arm's Helium (M-profile Vector Extension, with floats) are made of.
+ *
+ * Sixteen products of bytes are one instruction that adds them to an integer register, so sums run
+ * along the inputs of an output; four sums then make a vector that is requantized.
+ * Elsewhere the same functions are plain C of gcc's and clang's vectors, to the bit.
+ */
+#ifndef NN2WASM_MVE_H
+#define NN2WASM_MVE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define NN_HELIUM 1
+#include <arm_mve.h>
+#if !defined(__clang__)
+#pragma GCC optimize("omit-frame-pointer") /* nn_dots_2x4 needs its register, unoptimized too */
+#endif
+typedef int8x16_t nn_s8x16;
+typedef int32x4_t nn_s32x4;
+typedef uint32x4_t nn_u32x4;
+typedef float32x4_t nn_f32x4;
+#else
+#define NN_HELIUM 0
+typedef int8_t nn_s8x16 __attribute__((vector_size(16)));
+typedef int32_t nn_s32x4 __attribute__((vector_size(16)));
+typedef uint32_t nn_u32x4 __attribute__((vector_size(16)));
+typedef float nn_f32x4 __attribute__((vector_size(16)));
+#endif
+
+/* Bytes from anywhere. */
+static inline nn_s8x16 nn_load16(const int8_t *from) {
+#if NN_HELIUM
+  return vldrbq_s8(from);
+#else
+  nn_s8x16 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+/* The first n of them, zeros behind; n > 0. What lies behind them is not touched. */
+static inline nn_s8x16 nn_load_first(const int8_t *from, int n) {
+#if NN_HELIUM
+  return vldrbq_z_s8(from, vctp8q((uint32_t)n));
+#else
+  nn_s8x16 v = {0};
+  memcpy(&v, from, n < 16 ? (size_t)n : sizeof v);
+  return v;
+#endif
+}
+
+static inline nn_s32x4 nn_load_sums(const int32_t *from) {
+#if NN_HELIUM
+  return vldrwq_s32(from);
+#else
+  nn_s32x4 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+static inline nn_f32x4 nn_load_scales(const float *from) {
+#if NN_HELIUM
+  return vldrwq_f32(from);
+#else
+  nn_f32x4 v;
+  memcpy(&v, from, sizeof v);
+  return v;
+#endif
+}
+
+/* sum + the sixteen products of a and b. */
+static inline int32_t nn_dot16(int32_t sum, nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmladavaq_s8(sum, a, b);
+#else
+  for (int i = 0; i < 16; ++i) sum += a[i] * b[i];
+  return sum;
+#endif
+}
+
+/* The sum of sixteen products alone. */
+static inline int32_t nn_products16(nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmladavq_s8(a, b);
+#else
+  return nn_dot16(0, a, b);
+#endif
+}
+
+/* Adds products of k inputs, a multiple of 16 or none, of two pixels with w [k / 16][4][16] to
+   sums [2][4]; returns the end of w. Eight registers can hold sums. Compilers that count in one of
+   them, or move sums about, take half as long again: hence the assembly. */
+static inline const int8_t *nn_dots_2x4(
+    int32_t *sums, const int8_t *x0, const int8_t *x1, const int8_t *w, int k) {
+#if NN_HELIUM
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+  int32_t e = sums[4], f = sums[5], g = sums[6], h = sums[7];
+  __asm__("cmp %[k], #0\n\t"
+          "ble 2f\n"
+          "1:\n\t"
+          "vldrb.u8 q0, [%[x0]], #16\n\t"
+          "vldrb.u8 q2, [%[w]], #64\n\t"
+          "vmladava.s8 %[a], q0, q2\n\t"
+          "vldrb.u8 q1, [%[x1]], #16\n\t"
+          "vmladava.s8 %[e], q1, q2\n\t"
+          "vldrb.u8 q3, [%[w], #-48]\n\t"
+          "vmladava.s8 %[b], q0, q3\n\t"
+          "vldrb.u8 q2, [%[w], #-32]\n\t"
+          "vmladava.s8 %[f], q1, q3\n\t"
+          "vldrb.u8 q3, [%[w], #-16]\n\t"
+          "vmladava.s8 %[c], q0, q2\n\t"
+          "subs %[k], #16\n\t"
+          "vmladava.s8 %[g], q1, q2\n\t"
+          "vmladava.s8 %[d], q0, q3\n\t"
+          "vmladava.s8 %[h], q1, q3\n\t"
+          "bgt 1b\n"
+          "2:"
+          : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [e] "+Te"(e), [f] "+Te"(f),
+          [g] "+Te"(g), [h] "+Te"(h), [x0] "+r"(x0), [x1] "+r"(x1), [w] "+r"(w), [k] "+r"(k)
+          :
+          : "q0", "q1", "q2", "q3", "cc", "memory");
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+  sums[4] = e, sums[5] = f, sums[6] = g, sums[7] = h;
+#else
+  for (; k > 0; k -= 16, x0 += 16, x1 += 16, w += 64) {
+    for (int i = 0; i < 4; ++i) {
+      sums[i] = nn_dot16(sums[i], nn_load16(x0), nn_load16(w + 16 * i));
+      sums[4 + i] = nn_dot16(sums[4 + i], nn_load16(x1), nn_load16(w + 16 * i));
+    }
+  }
+#endif
+  return w;
+}
+
+/* The same of one pixel, sums [4]. */
+static inline const int8_t *nn_dots_1x4(int32_t *sums, const int8_t *x, const int8_t *w, int k) {
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
+  for (; k > 0; k -= 16, x += 16, w += 64) {
+    const nn_s8x16 v = nn_load16(x);
+    a = nn_dot16(a, v, nn_load16(w));
+    b = nn_dot16(b, v, nn_load16(w + 16));
+    c = nn_dot16(c, v, nn_load16(w + 32));
+    d = nn_dot16(d, v, nn_load16(w + 48));
+  }
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+  return w;
+}
+
+static inline nn_s32x4 nn_sums4(const int32_t *sums) {
+  const nn_s32x4 v = {sums[0], sums[1], sums[2], sums[3]};
+  return v;
+}
+
+static inline nn_f32x4 nn_floats4(nn_s32x4 v) {
+#if NN_HELIUM
+  return vcvtq_f32_s32(v);
+#else
+  return (nn_f32x4){(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
+#endif
+}
+
+/* clamp(round_half_even(real), lo, hi) + zero_point: as nn_quantize of requantize.h. */
+static inline nn_s32x4 nn_quantize4(
+    nn_f32x4 real, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+#if NN_HELIUM
+  return vaddq_n_s32(vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(real, lo), hi)), zero_point);
+#else
+  nn_s32x4 v = {0};
+  for (int i = 0; i < 4; ++i) {
+    const float above = real[i] > lo[i] ? real[i] : lo[i];
+    const float magic = (above < hi[i] ? above : hi[i]) + 12582912.0f; /* 1.5 * 2^23 */
+    int32_t bits;
+    memcpy(&bits, &magic, sizeof bits);
+    v[i] = bits - 0x4B400000 + zero_point;
+  }
+  return v;
+#endif
+}
+
+/* The same of sums * scale. */
+static inline nn_s32x4 nn_requantize4(
+    nn_s32x4 sums, nn_f32x4 scale, nn_f32x4 lo, nn_f32x4 hi, int32_t zero_point) {
+  return nn_quantize4(nn_floats4(sums) * scale, lo, hi, zero_point);
+}
+
+/* One number in all lanes. */
+static inline nn_f32x4 nn_splat4(int32_t v) {
+  const float real = (float)v;
+  return (nn_f32x4){real, real, real, real};
+}
+
+static inline nn_f32x4 nn_splat_scale(const float *from) {
+  return (nn_f32x4){*from, *from, *from, *from};
+}
+
+static inline nn_s32x4 nn_splat_sum(int32_t v) {
+  return (nn_s32x4){v, v, v, v};
+}
+
+static inline void nn_store4(int8_t *to, nn_s32x4 v) {
+#if NN_HELIUM
+  vstrbq_s32(to, v);
+#else
+  for (int i = 0; i < 4; ++i) to[i] = (int8_t)v[i];
+#endif
+}
+
+/* The first n of four integers as bytes; n > 0. */
+static inline void nn_store_first(int8_t *to, nn_s32x4 v, int n) {
+#if NN_HELIUM
+  vstrbq_p_s32(to, v, vctp32q((uint32_t)n));
+#else
+  for (int i = 0; i < 4 && i < n; ++i) to[i] = (int8_t)v[i];
+#endif
+}
+
+/* The same at to + at[i], one after the other. */
+static inline void nn_scatter4(int8_t *to, nn_u32x4 at, nn_s32x4 v) {
+#if NN_HELIUM
+  vstrbq_scatter_offset_s32(to, at, v);
+#else
+  for (int i = 0; i < 4; ++i) to[at[i]] = (int8_t)v[i];
+#endif
+}
+
+/* Four bytes from each from + at[i], multiples of four. */
+static inline nn_s8x16 nn_gather4(const int8_t *from, nn_u32x4 at) {
+#if NN_HELIUM
+  return vreinterpretq_s8_s32(vldrwq_gather_offset_s32((const int32_t *)(const void *)from, at));
+#else
+  nn_u32x4 v = {0};
+  for (int i = 0; i < 4; ++i) {
+    uint32_t word;
+    memcpy(&word, from + at[i], sizeof word);
+    v[i] = word;
+  }
+  return (nn_s8x16)v;
+#endif
+}
+
+static inline nn_u32x4 nn_offsets4(int a, int b, int c, int d) {
+  const nn_u32x4 v = {(uint32_t)a, (uint32_t)b, (uint32_t)c, (uint32_t)d};
+  return v;
+}
+
+/* Sixteen columns of four rows beside each other, [16][4]. */
+static inline void nn_put_columns(int8_t *to, nn_s8x16 a, nn_s8x16 b, nn_s8x16 c, nn_s8x16 d) {
+#if NN_HELIUM
+  const int8x16x4_t v = {{a, b, c, d}};
+  vst4q_s8(to, v);
+#else
+  for (int i = 0; i < 16; ++i) {
+    to[4 * i] = a[i];
+    to[4 * i + 1] = b[i];
+    to[4 * i + 2] = c[i];
+    to[4 * i + 3] = d[i];
+  }
+#endif
+}
+
+static inline void nn_interleave4(
+    int8_t *to, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d) {
+  nn_put_columns(to, nn_load16(a), nn_load16(b), nn_load16(c), nn_load16(d));
+}
+
+/* The same for the first n of them, zeros behind. */
+static inline void nn_interleave4_first(
+    int8_t *to, const int8_t *a, const int8_t *b, const int8_t *c, const int8_t *d, int n) {
+  nn_put_columns(to, nn_load_first(a, n), nn_load_first(b, n), nn_load_first(c, n),
+      nn_load_first(d, n));
+}
+
+/* The number nearest to v from 0 to limit. */
+static inline int nn_within(int v, int limit) {
+  return v < 0 ? 0 : v < limit ? v : limit;
+}
+
+static inline void nn_copy(int8_t *to, const int8_t *from, int n) {
+#if NN_HELIUM
+  for (; n >= 16; n -= 16, to += 16, from += 16) vstrbq_s8(to, vldrbq_s8(from));
+  if (n <= 0) return;
+  const mve_pred16_t some = vctp8q((uint32_t)n);
+  vstrbq_p_s8(to, vldrbq_z_s8(from, some), some);
+#else
+  if (n > 0) memcpy(to, from, (size_t)n);
+#endif
+}
+
+static inline void nn_fill(int8_t *to, int value, int n) {
+#if NN_HELIUM
+  const nn_s8x16 v = vdupq_n_s8((int8_t)value);
+  for (; n > 0; n -= 16, to += 16) vstrbq_p_s8(to, v, vctp8q((uint32_t)n));
+#else
+  if (n > 0) memset(to, value, (size_t)n);
+#endif
+}
+
+static inline void nn_fill64(int8_t *to, int value) {
+#if NN_HELIUM
+  const nn_s8x16 v = vdupq_n_s8((int8_t)value);
+  for (int i = 0; i < 64; i += 16) vstrbq_s8(to + i, v);
+#else
+  memset(to, value, 64);
+#endif
+}
+
+/* The first n of four bytes as integers, zeros behind; n > 0. */
+static inline nn_s32x4 nn_load4_first(const int8_t *from, int n) {
+#if NN_HELIUM
+  return vldrbq_z_s32(from, vctp32q((uint32_t)n));
+#else
+  nn_s32x4 v = {0};
+  for (int i = 0; i < 4 && i < n; ++i) v[i] = from[i];
+  return v;
+#endif
+}
+
+/* min(max((a * ma + b * mb + rest) >> shift, lo), hi). */
+static inline nn_s32x4 nn_weighted4(nn_s32x4 a, nn_s32x4 b, int32_t ma, int32_t mb,
+    int32_t rest, int shift, nn_s32x4 lo, nn_s32x4 hi) {
+#if NN_HELIUM
+  const nn_s32x4 sum = vmlaq_n_s32(vmlaq_n_s32(vdupq_n_s32(rest), a, ma), b, mb);
+  return vminq_s32(vmaxq_s32(vshlq_r_s32(sum, -shift), lo), hi);
+#else
+  const nn_s32x4 v = (a * ma + b * mb + rest) >> shift;
+  for (int i = 0; i < 4; ++i) a[i] = v[i] < lo[i] ? lo[i] : v[i] < hi[i] ? v[i] : hi[i];
+  return a;
+#endif
+}
+
+/* (v - zero_point) * factor. */
+static inline nn_f32x4 nn_scaled4(nn_s32x4 v, int32_t zero_point, float factor) {
+  return nn_floats4(v - zero_point) * factor;
+}
+
+/* The product of a and b, less their zero points, times a factor. */
+static inline nn_f32x4 nn_scaled_product4(
+    nn_s32x4 a, nn_s32x4 b, int32_t a_zero, int32_t b_zero, float factor) {
+  return nn_scaled4((a - a_zero) * (b - b_zero), 0, factor);
+}
+
+/* Entries of a table of 256 bytes, that of -128 first. */
+static inline nn_s8x16 nn_look_up(const int8_t *table, nn_s8x16 x) {
+#if NN_HELIUM
+  const uint8x16_t at = veorq_u8(vreinterpretq_u8_s8(x), vdupq_n_u8(128));
+  return vldrbq_gather_offset_s8(table, at);
+#else
+  for (int i = 0; i < 16; ++i) x[i] = table[x[i] + 128];
+  return x;
+#endif
+}
+
+static inline nn_s8x16 nn_splat16(int v) {
+#if NN_HELIUM
+  return vdupq_n_s8((int8_t)v);
+#else
+  return (nn_s8x16){0} + (int8_t)v;
+#endif
+}
+
+static inline nn_s8x16 nn_max16(nn_s8x16 a, nn_s8x16 b) {
+#if NN_HELIUM
+  return vmaxq_s8(a, b);
+#else
+  for (int i = 0; i < 16; ++i) a[i] = a[i] > b[i] ? a[i] : b[i];
+  return a;
+#endif
+}
+
+/* The first n of sixteen bytes; n > 0. */
+static inline void nn_store16_first(int8_t *to, nn_s8x16 v, int n) {
+#if NN_HELIUM
+  vstrbq_p_s8(to, v, vctp8q((uint32_t)n));
+#else
+  memcpy(to, &v, n < 16 ? (size_t)n : sizeof v);
+#endif
+}
+
+#endif
