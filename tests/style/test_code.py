@@ -35,7 +35,7 @@ OWN_TEXT = sorted(
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-LONGEST_RUNTIME = 2200  # 380 of them are Helium's, half in plain C so that any machine tests it; 200 SMLAD's
+LONGEST_RUNTIME = 2200  # 380 of them Helium's, half in plain C for tests anywhere; 200 SMLAD's
 
 LONGER_FILES: dict[str, str] = {
     # path below nn2wasm: why it may be longer
