@@ -155,18 +155,17 @@ def requantize_context(
     lo: float, hi: float, quant: QuantParams, dtype: DType = DType.S8
 ) -> dict[str, Any]:
     """Zero point and bounds of a result of 8 or 16 bits, floats before the zero point is added; and
-    how templates make an integer of a sum: what stands before it, before and after its multiplier.
+    how templates make a byte of a sum: what stands before it, before and after its multiplier.
     """
     zero_point = int(quant.zero_point)
     low, high = integer_bounds(lo, hi, quant, dtype)
     bounds = float_literal(low - zero_point), float_literal(high - zero_point)
-    is_byte = dtype is DType.S8
     return {
         "y_zero_point": zero_point,
         "lo": bounds[0],
         "hi": bounds[1],
-        "sum_open": "nn_requantize(" if is_byte else f"({dtype.c_name})nn_quantize((float)",
-        "sum_middle": ", " if is_byte else " * ",
+        "sum_open": "nn_requantize(",
+        "sum_middle": ", ",
         "sum_close": f", {bounds[0]}, {bounds[1]}, {zero_point})",
         "scale_type": "float",
     }

@@ -143,10 +143,19 @@ def linear_s16(
         context |= store_context(lo, hi)
         context |= real_context(context)
     else:
-        context |= requantize_context(lo, hi, y.quant, y.dtype)
+        context |= wide_context(lo, hi, y)
     scale = output_scale(node, weights.shape[0])
     context |= scale_context(scale, constants, uniform=uniform_scale)
     return Operands(context, constants)
+
+
+def wide_context(lo: float, hi: float, y: Tensor) -> dict[str, Any]:
+    """As `requantize_context`, for results of 8 or 16 bits and sums of 32 or 64."""
+    assert y.quant is not None
+    return requantize_context(lo, hi, y.quant, y.dtype) | {
+        "sum_open": f"({y.dtype.c_name})nn_quantize((float)",
+        "sum_middle": " * ",
+    }
 
 
 def _less(weights: Array, zero_point: Array) -> Array:

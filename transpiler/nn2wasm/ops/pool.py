@@ -21,6 +21,7 @@ from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
+from nn2wasm.ops.linear_s16 import wide_context
 from nn2wasm.ops.mve_elementwise import mve_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool_simd import (
@@ -189,10 +190,13 @@ class AveragePool(KernelOp):
 
     def _factors(self, node: Node, kernel: Kernel) -> tuple[Array, dict[str, Any]]:
         """What sums of so many elements are multiplied by, and how templates make bytes of them."""
-        y = node.output.quant
-        assert y is not None
+        y = node.output
+        assert y.quant is not None
         form = self.fixed_point(node) if kernel.integers else None
-        context = requantize_context(-math.inf, math.inf, y, node.output.dtype)
+        if kernel.dtype == "s16":
+            context = wide_context(-math.inf, math.inf, y)
+        else:
+            context = requantize_context(-math.inf, math.inf, y.quant)
         factors = self._ratios(node)
         if form is None:
             return factors, context | {"ratio": float_literal(float(factors[-1]))}
