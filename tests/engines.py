@@ -246,7 +246,7 @@ class Wasm3Session(Session):
 
     def _call(self, name: str, *arguments: int) -> int:
         try:
-            return int(self._runtime.find_function(name)(*arguments))
+            return int(self._runtime.find_function(name)(*arguments) or 0)
         except RuntimeError as problem:
             raise RunError(f"{name} trapped in wasm3: {problem}") from problem
 

@@ -4,6 +4,7 @@
  *     nn_input_count(), nn_output_count() -> count
  *     nn_input(i), nn_output(i) -> address of the tensor, 0 where there is no such tensor
  *     nn_run() -> 0, or the model's own status
+ *     nn_begin(), nn_feed(rows) -> rows that are still to come (only of models that are fed row by row)
  *     nn_check() -> 0 where this machine computes the model rightly (only where that is a question)
  *     nn_metadata() -> JSON text (shared libraries only; a module has a section for it)
  *
@@ -60,6 +61,21 @@ int nn_run(void)
 {
     return NN_JOIN(NN_MODEL, _run)(nn_arena);
 }
+
+#if NN_JOIN(NN_MODEL_UPPER, _FED)
+NN_EXPORT(nn_begin) void nn_begin(void);
+NN_EXPORT(nn_feed) int nn_feed(int rows);
+
+void nn_begin(void)
+{
+    NN_JOIN(NN_MODEL, _begin)(nn_arena);
+}
+
+int nn_feed(int rows)
+{
+    return NN_JOIN(NN_MODEL, _feed)(nn_arena, rows);
+}
+#endif
 
 #if NN_JOIN(NN_MODEL_UPPER, _CHECKED)
 NN_EXPORT(nn_check) int nn_check(void);

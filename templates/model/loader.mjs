@@ -78,16 +78,40 @@ export class Model {
     const values = byName(this.inputs, feeds);
     const arrays = this.inputs.map((info) => convert(info, values[info.name]));
     const exports = this.#exports;
-    arrays.forEach((array, index) => {
-      this.#memory(exports.nn_input(index), this.inputs[index]).set(array);
-    });
-    const status = exports.nn_run();
+    const status = this.metadata.feed ? this.#feed(arrays[0]) : this.#run(arrays);
     if (status !== 0) {
       throw exports.nn_check?.() ? new Inexact(this.metadata) : new Error(`the model reports status ${status}`);
     }
     return Object.fromEntries(
       this.outputs.map((info, index) => [info.name, this.#memory(exports.nn_output(index), info).slice()]),
     );
+  }
+
+  #run(arrays) {
+    const exports = this.#exports;
+    arrays.forEach((array, index) => {
+      this.#memory(exports.nn_input(index), this.inputs[index]).set(array);
+    });
+    return exports.nn_run();
+  }
+
+  // An image row by row, pixel after pixel with its channels together.
+  #feed(image) {
+    const { rows, shape, planes } = this.metadata.feed;
+    const [columns, channels] = shape;
+    const exports = this.#exports;
+    const row = { ...this.inputs[0], length: columns * channels };
+    let left = rows;
+    exports.nn_begin();
+    for (let y = 0; y < rows; ++y) {
+      const to = this.#memory(exports.nn_input(0), row);
+      for (let i = 0; i < row.length; ++i) {
+        const at = planes ? ((i % channels) * rows + y) * columns + Math.floor(i / channels) : y * row.length + i;
+        to[i] = image[at];
+      }
+      left = exports.nn_feed(1);
+    }
+    return left;
   }
 
   #memory(address, info) {

@@ -56,7 +56,7 @@ def reference() -> Callable[[TargetModel], Outputs]:
 
 @pytest.fixture
 def run_on(tmp_path: Path) -> Runner:
-    """run_on(board, model, optimize="speed", compiler="zig", layers=False): a run each sample."""
+    """run_on(board, model, optimize="speed", compiler="zig", layers=False): one run a sample."""
 
     def run(board: Board, model: TargetModel, optimize: Any = "speed", **how: Any) -> list[Run]:
         needs_emulator(board)

@@ -35,7 +35,8 @@ OWN_TEXT = sorted(
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-LONGEST_RUNTIME = 2200  # 380 of them Helium's, half in plain C for tests anywhere; 200 SMLAD's
+LONGEST_RUNTIME = 2600
+"""A third is for instruction sets, each again in plain C so that any machine tests it."""
 
 LONGER_FILES: dict[str, str] = {
     # path below nn2wasm: why it may be longer

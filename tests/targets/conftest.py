@@ -27,11 +27,14 @@ TREES = {
     "Helium tree": find_target("cortex-m55"),
 }
 CLANG = replace(C, name="clang", kind=ArtifactKind.NATIVE)
+INTEGERS = replace(CLANG, name="integers", traits=find_target("cortex-m3").traits)
 
 
 @pytest.fixture(scope="session")
 def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
     """builds(model, a key of TREES | "clang" | "gcc" | "gcc -O3" | the name of a target).
+
+    "integers" is clang's build of the kernels for cores without an FPU.
 
     What the session's tests ask for is built ahead of them, on all processors.
     """
@@ -45,6 +48,8 @@ def builds(request: pytest.FixtureRequest) -> Iterator[Builds]:
         return trees[model, kind]
 
     def build(model: TargetModel, kind: str) -> Any:
+        if kind == "integers":
+            return build_artifact(generate(plan_model(model.path, INTEGERS)), INTEGERS, strict=True)
         if kind == "clang":
             return build_artifact(tree(model), CLANG, strict=True)
         if kind.startswith("gcc"):

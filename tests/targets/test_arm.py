@@ -8,9 +8,12 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 from native_gcc import write_sources
+from onnx import helper
 from test_exact_arena import NODES, model_of
 
 from nn2wasm.api import Options, generate, plan_model
@@ -27,10 +30,10 @@ GCC = ("-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-
 KERNELS = ("conv", "depthwise_padded", "pointwise")
 DSP = [target for target in TARGETS if "dsp" in target.features]
 DUAL_PRODUCT = b"smlad"
+CHANNELS = (2, 3, 5, 7, 9)
 
 
-def assembly(command: list[str], target: Target, node: str, folder: Path) -> bytes:
-    model = model_of(*NODES[node], bytes_=True)
+def assembly(command: list[str], target: Target, model: Any, folder: Path) -> bytes:
     tree = generate(plan_model(model, target, Options(name="network")))
     write_sources(tree, folder)
     flags = [*WARNINGS, *FREESTANDING, "-S", "network.c", "-o", "network.s"]
@@ -49,18 +52,43 @@ def clang(target: Target) -> list[str]:
 @pytest.mark.parametrize("node", KERNELS)
 @pytest.mark.parametrize("target", DSP, ids=lambda target: target.name)
 def test_clang(target, node, tmp_path):
-    assert DUAL_PRODUCT in assembly(clang(target), target, node, tmp_path)
+    assert DUAL_PRODUCT in assembly(
+        clang(target), target, model_of(*NODES[node], bytes_=True), tmp_path
+    )
 
 
 @pytest.mark.parametrize("node", KERNELS)
 def test_clang_for_size(node, tmp_path):
     target = DSP[0].optimized("size")
-    assert DUAL_PRODUCT in assembly(clang(target), target, node, tmp_path)
+    assert DUAL_PRODUCT in assembly(
+        clang(target), target, model_of(*NODES[node], bytes_=True), tmp_path
+    )
+
+
+def needs_arm_gcc() -> str:
+    gcc = shutil.which("arm-none-eabi-gcc")
+    if gcc is None:
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    return gcc
 
 
 @pytest.mark.parametrize("node", KERNELS)
 def test_gcc(node, tmp_path):
-    gcc = shutil.which("arm-none-eabi-gcc")
-    if gcc is None:
-        pytest.skip("arm-none-eabi-gcc is not installed")
-    assert DUAL_PRODUCT in assembly([gcc, *GCC], DSP[0], node, tmp_path)
+    model = model_of(*NODES[node], bytes_=True)
+    assert DUAL_PRODUCT in assembly([needs_arm_gcc(), *GCC], DSP[0], model, tmp_path)
+
+
+def test_gcc_drops_no_layer(tmp_path):
+    """It did, where nothing of the network reads what a layer writes: an output."""
+    names = [f"x{channels}" for channels in CHANNELS]
+    nodes = [helper.make_node("Transpose", [x], [f"y_{x}"], perm=[0, 3, 1, 2]) for x in names]
+    inputs = [
+        helper.make_tensor_value_info(f"x{channels}", onnx.TensorProto.INT8, [1, 6, 6, channels])
+        for channels in CHANNELS
+    ]
+    outputs = [onnx.ValueInfoProto(name=f"y_{x}") for x in names]
+    graph = helper.make_graph(nodes, "g", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    text = assembly([needs_arm_gcc(), *GCC], DSP[0], model, tmp_path)
+    body = text.partition(b"\nnetwork_run:")[2].partition(b".size")[0]
+    assert body.count(b"network_0") == len(CHANNELS)

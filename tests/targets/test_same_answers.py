@@ -39,7 +39,7 @@ WASM_RUNS = [
     for engine in engines
 ]
 BEST_FIRST = ("wasm-relaxed", "wasm-simd128", "wasm")
-NATIVE_BUILDS = ("clang", "gcc", "gcc -O3", "host")
+NATIVE_BUILDS = ("clang", "gcc", "gcc -O3", "host", "integers")
 
 
 @pytest.fixture(scope="session")

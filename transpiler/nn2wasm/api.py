@@ -19,7 +19,7 @@ from nn2wasm.frontends.onnx_model import read_model
 from nn2wasm.ir import DType
 from nn2wasm.passes import PIPELINE, PassLog, PassOptions, run_passes
 from nn2wasm.plan import Plan, make_plan
-from nn2wasm.target import FROM_HOST, ArtifactKind, Optimize, Target, Weights, find_target
+from nn2wasm.target import FROM_HOST, ArtifactKind, Feed, Optimize, Target, Weights, find_target
 from nn2wasm.toolchain import build_artifact, module_sizes
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class Options:
         ram: bytes that the arena may have at most: layers run row by row as far as that needs it.
         weights: "resident" in memory; "flash": they stay in the module, and what a layer needs is
             copied for it; "host": the same from a file ``.weights`` that the host reads.
+        feed: "whole", or "rows": the host hands the input over row by row, as a camera delivers it.
         page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
@@ -65,6 +66,7 @@ class Options:
     optimize: Optimize | None = None
     ram: int | None = None
     weights: Weights = "resident"
+    feed: Feed = "whole"
     page_bytes: int = 65536
     wasm_opt: bool = False
     io_integers: bool = False
@@ -143,6 +145,7 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
     options = options or Options()
     target = target.optimized(options.optimize, wasm_opt=options.wasm_opt)
     target = target.with_weights(options.weights).with_pages(options.page_bytes)
+    target = target.with_feed(options.feed)
     onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
     graph = import_onnx(onnx_model, options.limits)
     log = run_passes(graph, PIPELINE, _pass_options(options, target))
@@ -244,6 +247,7 @@ def _pass_options(options: Options, target: Target) -> PassOptions:
     return PassOptions(
         fold_elements=options.limits.fold_elements,
         io_integers=options.io_integers,
+        feed_rows=target.feeds_rows,
         channel_multiple=target.channel_multiple,
         disabled=options.disabled_passes,
     )

@@ -15,6 +15,8 @@ from nn2wasm.errors import TargetError, UnknownTarget
 
 Weights: TypeAlias = Literal["resident", "flash", "host"]
 WEIGHTS: tuple[str, ...] = get_args(Weights)
+Feed: TypeAlias = Literal["whole", "rows"]
+FEEDS: tuple[str, ...] = get_args(Feed)
 FROM_HOST: Weights = "host"
 IN_MODULE: Weights = "flash"
 RESIDENT: Weights = "resident"
@@ -48,6 +50,7 @@ class Target:
         speed_flags: compiler flags for the one.
         size_flags: for the other.
         least_memory: layers run row by row wherever that needs less memory.
+        feeds_rows: the host hands the input over row by row.
         page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         weights: where constants are while the network runs: "resident" in memory, or copied from
             elsewhere call by call; "flash": from a passive segment of the module, "host": by a
@@ -71,6 +74,7 @@ class Target:
     size_flags: tuple[str, ...] = ("-Os",)
     least_memory: bool = False
     weights: Weights = RESIDENT
+    feeds_rows: bool = False
     page_bytes: int = 65536
     cache_bytes: int = 0
     wasm_opt: bool = False
@@ -101,6 +105,18 @@ class Target:
         if weights == FROM_HOST and self.kind is ArtifactKind.NATIVE:
             raise TargetError("--weights host is for modules and C, not for shared libraries")
         return replace(self, weights=weights)
+
+    def with_feed(self, feed: str) -> Target:
+        """The target with the input handed over whole, or row by row in the least memory.
+
+        Raises:
+            TargetError: neither.
+        """
+        if feed not in FEEDS:
+            raise TargetError(f"cannot feed {feed!r}", facts=[("known", ", ".join(FEEDS))])
+        if feed == "whole":
+            return self
+        return replace(self, feeds_rows=True, least_memory=True)
 
     def with_pages(self, page_bytes: int) -> Target:
         """The target with pages of that size.
@@ -169,8 +185,8 @@ SIMD128 = Target(
 )
 
 
-# An FPU of single precision takes ten instructions more from a sum to a byte.
-FIXED_POINT = frozenset({"fixed_point"})
+# Even with an FPU, floats take 30 instructions more from a sum to a byte.
+FIRMWARE = frozenset({"scalar_core", "fixed_point"})
 
 
 def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = "") -> Target:
@@ -191,7 +207,7 @@ def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = ""
         zig_flags=(f"-mcpu={cpu}",),
         speed_flags=("-O2",),
         features=frozenset(offers.split()),
-        traits=FIXED_POINT if hard else FIXED_POINT | {"no_fpu"},
+        traits=FIRMWARE if hard else FIRMWARE | {"no_fpu"},
     )
 
 
@@ -247,13 +263,14 @@ TARGETS: tuple[Target, ...] = (
         zig_triple="riscv32-freestanding-ilp32",
         zig_flags=("-mcpu=generic_rv32+m+c",),
         speed_flags=("-O2",),
-        traits=FIXED_POINT | {"no_fpu"},
+        traits=FIRMWARE | {"no_fpu"},
     ),
     Target(
         name="esp32",
         summary="Xtensa LX6 and LX7 (ESP32, ESP32-S3): C11 sources",
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
+        traits=frozenset({"scalar_core"}),
     ),
     Target(
         name="host",

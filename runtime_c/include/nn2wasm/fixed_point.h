@@ -65,4 +65,12 @@ static inline int8_t nn_requantize_guarded(
   return (int8_t)(q < lo ? lo : q > hi ? hi : q);
 }
 
+/* What is added to the result of a pair: the third number of those listed, 0 for all others. */
+static NN_RARE int32_t nn_correction(int32_t a, int32_t b, const int8_t *list, int count) {
+  for (int i = 0; i < count; ++i, list += 3) {
+    if (list[0] == a && list[1] == b) return list[2];
+  }
+  return 0;
+}
+
 #endif

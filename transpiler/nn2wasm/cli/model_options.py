@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nn2wasm.target import OPTIMIZE, WEIGHTS
+from nn2wasm.target import FEEDS, OPTIMIZE, WEIGHTS
 
 if TYPE_CHECKING:
     from nn2wasm.api import Options
@@ -60,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         "(flash); or in a file .weights that the host reads",
     )
     group.add_argument(
+        "--feed",
+        choices=FEEDS,
+        default="whole",
+        help="rows: the host hands the input over row by row, as a camera delivers it",
+    )
+    group.add_argument(
         "--page-size",
         metavar="BYTES",
         type=positive,
@@ -99,6 +105,7 @@ def read(arguments: argparse.Namespace) -> Options:
         optimize=arguments.optimize,
         ram=arguments.ram,
         weights=arguments.weights,
+        feed=arguments.feed,
         page_bytes=arguments.page_size,
         wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",

@@ -12,7 +12,7 @@ from nn2wasm.plan.streaming import Stretch
 
 
 def driver_context(
-    name: str, segment: Segment, layers: Sequence[dict[str, object]]
+    name: str, segment: Segment, layers: Sequence[dict[str, object]], state_offset: int | None
 ) -> dict[str, object]:
     """What the template of a driver needs.
 
@@ -20,15 +20,20 @@ def driver_context(
         name: of the model.
         segment: of several layers.
         layers: contexts of their functions.
+        state_offset: where counts of rows are kept between calls, None where they are not.
     """
     stretch, calls = segment.stretch, segment.calls
     assert stretch is not None
     first, last = calls[0].index, calls[-1].index
     counters = [f"r{call.index:02d}" for call in calls]
+    fed = "fed"
+    if state_offset is not None:  # kept between calls
+        counters = [f"r[{k}]" for k in range(len(calls))]
+        fed = f"r[{len(calls)}]"
     turns = [
         {
             "opening": "if" if k == len(calls) - 1 else "} else if",
-            "condition": _condition(stretch, k, counters),
+            "condition": _condition(stretch, k, counters, fed),
             "function": layers[k]["function"],
             "counter": counters[k],
             "step": form.step,
@@ -41,15 +46,18 @@ def driver_context(
         "counters": wrapped_list([f"{c} = 0" for c in counters], indent=6, first="  int "),
         "turns": turns[::-1],
         "source_rows": stretch.source_rows,
+        "kept": state_offset is not None,
+        "state": state_offset,
+        "fed": fed,
     }
 
 
-def _condition(stretch: Stretch, layer: int, counters: Sequence[str]) -> str:
+def _condition(stretch: Stretch, layer: int, counters: Sequence[str], fed: str) -> str:
     """When a layer can make its next row: it is not done, and what it reads is there."""
     own, form = counters[layer], stretch.forms[layer]
     parts = [f"{own} < {stretch.limits[layer]}"]
     for maker, reach in stretch.awaited(layer):
-        there = "fed" if maker < 0 else counters[maker]
+        there = fed if maker < 0 else counters[maker]
         limit = stretch.source_rows if maker < 0 else stretch.limits[maker]
         parts.append(_there(own, there, limit, reach, form.rows, form.step))
     return " && ".join(parts)

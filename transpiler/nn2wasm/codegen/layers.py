@@ -88,8 +88,13 @@ class LayerWriter:
         if segment.stretch is None:
             return [self._alone(segment.calls[0])]
         layers = [self._streamed(form, segment) for form in segment.stretch.forms]
-        layers[-1]["driver"] = driver_context(self.name, segment, layers)
+        layers[-1]["driver"] = driver_context(self.name, segment, layers, self._state(segment))
         return layers
+
+    def _state(self, segment: Segment) -> int | None:
+        """Where the counts of a segment are kept whose source the host feeds."""
+        is_fed = segment.stretch is not None and segment.stretch.source in (segment.rings or {})
+        return self.plan.memory.state_offset if is_fed else None
 
     def _alone(self, call: Call) -> dict[str, object]:
         """A layer that makes its whole output in one go."""

@@ -17,6 +17,7 @@ from nn2wasm.ir import Tensor
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.spatial import offset_text
 from nn2wasm.plan import Plan
+from nn2wasm.plan.segments import STATE_BYTES
 from nn2wasm.target import FROM_HOST, RESIDENT
 from nn2wasm.version import __version__
 
@@ -56,6 +57,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "kernels": writer.kernels.texts(),
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
+        "feed": _feed(plan, layers),
         "reads_weights": plan.target.weights != RESIDENT,
         "file_bytes": len(writer.weights),
         "steps": [str(step["function"]) for step in _steps(layers)],
@@ -72,6 +74,26 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         digest = hashlib.sha256(weights).hexdigest()
         metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
     return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights)
+
+
+def _feed(plan: Plan, layers: list[dict[str, object]]) -> dict[str, object] | None:
+    """What feeding the input row by row takes; None where it comes whole."""
+    first = plan.segments[0] if plan.segments else None
+    if not plan.target.feeds_rows or first is None or first.stretch is None:
+        return None
+    stretch, source = first.stretch, first.stretch.source
+    driver, *steps = (str(step["function"]) for step in _steps(layers))
+    return {
+        "state": plan.memory.state_offset,
+        "state_bytes": STATE_BYTES * (len(stretch.forms) + 1),
+        "count": len(stretch.forms),
+        "offset": plan.memory.offsets[source],
+        "kept": (first.rings or {})[source],
+        "rows": stretch.source_rows,
+        "row_bytes": source.bytes // stretch.source_rows,
+        "driver": driver,
+        "steps": steps,
+    }
 
 
 def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, Any]]:
@@ -99,7 +121,23 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
         "macs": plan.macs,
         "model_sha256": model_sha256,
         "weights": plan.target.weights,
-    }
+    } | _fed(plan)
+
+
+def _fed(plan: Plan) -> dict[str, object]:
+    """How the input is fed, where that is row by row; it keeps the model's own shape."""
+    if not plan.target.feeds_rows:
+        return {}
+    image = plan.graph.inputs[0]
+    _, rows, columns, channels = image.shape
+    return {"feed": {"rows": rows, "shape": [columns, channels], "planes": image.perm is not None}}
+
+
+def _model_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape of an input or output in the model's order of axes."""
+    if tensor.perm is None:
+        return tensor.shape
+    return tuple(tensor.shape[tensor.perm.index(axis)] for axis in range(len(tensor.shape)))
 
 
 def _signature(tensor: Tensor, name: str) -> dict[str, object]:
@@ -108,7 +146,7 @@ def _signature(tensor: Tensor, name: str) -> dict[str, object]:
     return {
         "name": name,
         "dtype": tensor.dtype.value,
-        "shape": list(tensor.shape),
+        "shape": list(_model_shape(tensor)),
         "scale": float(quant.scale) if quant is not None and per_tensor else None,
         "zero_point": int(quant.zero_point) if quant is not None and per_tensor else None,
     }

@@ -39,6 +39,9 @@ class NativeSession(Session):
             raise outside(kind, index)
         return bytes_at(address, byte_count)
 
+    def _call(self, name: str, *arguments: int) -> int:
+        return int(getattr(self._functions, name)(*arguments) or 0)
+
     def _execute(self) -> int:
         return int(self._functions.nn_run())
 

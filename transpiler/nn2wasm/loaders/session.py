@@ -53,6 +53,10 @@ class Session(ABC):
         """
 
     @abstractmethod
+    def _call(self, name: str, *arguments: int) -> int:
+        """What an exported function returns, 0 where it returns nothing; RunError when it traps."""
+
+    @abstractmethod
     def _execute(self) -> int:
         """Run the model on what lies in its memory; its status. RunError when it traps."""
 
@@ -79,10 +83,8 @@ class Session(ABC):
         with self._lock:
             if self._unusable:
                 raise RunError(f"the session cannot run: {self._unusable}", hint="load it again")
-            for view, array in zip(self._input_views, arrays, strict=True):
-                view[:] = array.reshape(-1).view(np.uint8)
             try:
-                status = self._execute()
+                status = self._compute(arrays)
             except RunError:
                 self._unusable = "the model trapped before"
                 raise
@@ -92,6 +94,26 @@ class Session(ABC):
                 info.name: _from_bytes(info, view)
                 for info, view in zip(self.outputs, self._output_views, strict=True)
             }
+
+    def _compute(self, arrays: list[NDArray[Any]]) -> int:
+        """Hand the inputs over and run; the status."""
+        feed = self.metadata.get("feed")
+        if feed:
+            image = arrays[0].transpose(0, 2, 3, 1) if feed["planes"] else arrays[0]
+            return self._feed(np.ascontiguousarray(image).reshape(feed["rows"], -1))
+        for view, array in zip(self._input_views, arrays, strict=True):
+            view[:] = array.reshape(-1).view(np.uint8)
+        return self._execute()
+
+    def _feed(self, rows: NDArray[Any]) -> int:
+        """Hand an image over row by row."""
+        self._call("nn_begin")
+        left = len(rows)
+        for row in rows:
+            data = row.view(np.uint8)
+            self._memory("input", 0, data.size)[:] = data
+            left = self._call("nn_feed", 1)
+        return left
 
     def _find_tensors(self, input_count: int, output_count: int) -> None:
         """Take views of all tensors; memory of a model never grows, so it never moves.
@@ -106,9 +128,10 @@ class Session(ABC):
                 "the metadata of the model does not fit its code",
                 facts=[("inputs, outputs told", str(told)), ("found", str(found))],
             )
-        self._input_views = [
-            self._memory("input", i, info.byte_count) for i, info in enumerate(self.inputs)
-        ]
+        if not self.metadata.get("feed"):
+            self._input_views = [
+                self._memory("input", i, info.byte_count) for i, info in enumerate(self.inputs)
+            ]
         self._output_views = [
             self._memory("output", i, info.byte_count) for i, info in enumerate(self.outputs)
         ]

@@ -75,7 +75,7 @@ class WasmtimeSession(Session):
 
     def _call(self, name: str, *arguments: int) -> int:
         try:
-            return int(self._exports[name](self._store, *arguments))
+            return int(self._exports[name](self._store, *arguments) or 0)
         except (self._engine.Trap, self._engine.WasmtimeError) as problem:
             lines = str(problem).strip().splitlines() or [type(problem).__name__]
             reason = re.sub(r"^\s*\d+: ", "", lines[-1])

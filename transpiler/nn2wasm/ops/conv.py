@@ -54,8 +54,10 @@ from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_depthwise import tiled_depthwise
 from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 from nn2wasm.ops.tiled_windows import tiled_rows
+from nn2wasm.target import SMALL
 
 LARGEST_UNROLLED_WINDOW = 32
+UNROLLED = "depthwise/s8_unrolled__scalar.c.j2"
 
 
 def _needs_depthwise(node: Node) -> str:
@@ -88,6 +90,14 @@ def _needs_one_group(node: Node) -> str:
     return "" if op.groups == 1 else "groups"
 
 
+DEPTHWISE = Kernel(
+    symbol="nn_depthwise_s8__scalar",
+    template="depthwise/s8__scalar.c.j2",
+    dtype="s8",
+    fits=_needs_depthwise,
+)
+
+
 @dataclass(frozen=True)
 class Conv(Linear):
     """Inputs x, w [oc, ic/group, kh, kw], optional b [oc]."""
@@ -107,12 +117,15 @@ class Conv(Linear):
         *dual_kernels("gemm", _needs_pointwise),
         *dual_kernels("conv", _needs_one_group),
         *with_integer_rows(
+            replace(DEPTHWISE, needs=frozenset({"scalar_core", SMALL})),
             Kernel(
-                symbol="nn_depthwise_s8__scalar",
-                template="depthwise/s8__scalar.c.j2",
+                symbol="nn_depthwise_s8_unrolled__scalar",
+                template=UNROLLED,
                 dtype="s8",
-                fits=_needs_depthwise,
+                needs=frozenset({"scalar_core"}),
+                fits=_needs_small_depthwise,
             ),
+            DEPTHWISE,
             Kernel(
                 symbol="nn_gemm_s8_1x4__scalar",
                 template="gemm/s8__scalar.c.j2",
@@ -272,6 +285,8 @@ class Conv(Linear):
         operands.constants["w"] = np.ascontiguousarray(operands.constants["w"].T)
         context = operands.context
         context["scale_c"] = context.get("scale") or "scale[c]"
+        if kernel.template == UNROLLED:
+            context |= _unrolled_window(self.geometry, node.output.shape[-1])
         return self._windowed(node, operands)
 
     def _patches(self, node: Node, kernel: Kernel) -> Lowering:
@@ -302,7 +317,8 @@ class Conv(Linear):
             operands = linear_s16(node, weights, self.lo, self.hi, fold=fold)
         else:
             operands = linear_s8(
-                node, weights, self.lo, self.hi, fold=fold, uniform_scale=True,
+                node, weights, self.lo, self.hi, uniform_scale=True,
+                fold=fold or kernel.template == UNROLLED,
                 form=self.fixed_point(node) if kernel.integers else None,
             )  # fmt: skip
             operands.constants = {"w": np.ascontiguousarray(weights), **operands.constants}
@@ -347,3 +363,25 @@ class Conv(Linear):
             "row": w * c,
             "contiguous": not grouped and self.geometry.dilation[1] == 1,
         } | outputs_context(pointers, k, group_oc, *names)
+
+
+def _unrolled_window(geometry: Geometry, channels: int) -> dict[str, Any]:
+    """The taps of a window, each where it lies from a row's begin and among the weights."""
+    kh, kw = geometry.kernel
+    dilation = geometry.dilation[1]
+    return {
+        "reach": (kw - 1) * dilation + 1,
+        "window_rows": [
+            {
+                "index": ky,
+                "taps": [
+                    {
+                        "x_at": offset_text(kx * dilation * channels),
+                        "w_at": offset_text((ky * kw + kx) * channels),
+                    }
+                    for kx in range(kw)
+                ],
+            }
+            for ky in range(kh)
+        ],
+    }

@@ -25,6 +25,8 @@ from nn2wasm.ops.broadcast import (
     loop_context,
     merge_loops,
 )
+from nn2wasm.ops.corrected import corrected_lowering
+from nn2wasm.ops.fixed_rows import FIXED_POINT, HEADER
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import factor_text, float_literal, store_context
 from nn2wasm.ops.mve_elementwise import mve_float_pairs, mve_integer_pairs
@@ -98,6 +100,12 @@ def _integer_form(node: Node) -> str:
     return "" if _form(node) is not None else "no integer form equals it on all 65,536 pairs"
 
 
+def _corrected_form(node: Node) -> str:
+    op: Binary = node.op  # type: ignore[assignment]
+    found = corrected_lowering(node, op.function, fused=op.fused, unsigned=op.unsigned)
+    return "" if found is not None else "no integer form is near enough to it"
+
+
 def _vector_form(node: Node) -> str:
     """Why the float form does not run in vectors."""
     op: Binary = node.op  # type: ignore[assignment]
@@ -136,6 +144,15 @@ class Binary(KernelOp):
         ),
         mve_float_pairs(),
         simd_kernel("nn_binary_s8_16", "binary/s8", "s8", _vector_form),
+        Kernel(
+            symbol="nn_binary_s8_corrected__scalar",
+            template="binary/s8_corrected__scalar.c.j2",
+            dtype="s8",
+            needs=FIXED_POINT,
+            fits=_corrected_form,
+            headers=(HEADER,),
+            integers=True,
+        ),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
         BINARY,
         Kernel(symbol="nn_binary__scalar", template="binary/any__scalar.c.j2", dtype="any"),
@@ -192,7 +209,8 @@ class Binary(KernelOp):
         return "any" if node.output.quant is None else node.output.dtype.value
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
-        lowering = self._vectors(node, kernel) if kernel.needs else self._scalar(node, kernel)
+        vectors = kernel.needs and not kernel.integers
+        lowering = self._vectors(node, kernel) if vectors else self._scalar(node, kernel)
         lowering.context["function"] = self.function
         y = node.output
         for index, tensor in enumerate((node.input(0), node.input(1))):
@@ -221,7 +239,15 @@ class Binary(KernelOp):
             "b_index": index_expression(loops, 1),
             "y_index": index_expression(loops, 2),
         }
-        if kernel.dtype == "s8":
+        constants: dict[str, Array] = {}
+        if kernel.integers:
+            corrected = corrected_lowering(
+                node, self.function, fused=self.fused, unsigned=self.unsigned
+            )
+            assert corrected is not None
+            context |= corrected.context | self._bounds(node)
+            constants = corrected.constants
+        elif kernel.dtype == "s8":
             context |= self._s8_context(node, integer="int" in kernel.symbol)
         elif kernel.dtype == "s16":
             context |= {"expression": function.c_float} | binary_context(node, self.lo, self.hi)
@@ -233,7 +259,12 @@ class Binary(KernelOp):
                 "y_type": y.dtype.c_name,
                 "expression": f"{store['store_open']}{expression}{store['store_close']}",
             }
-        return Lowering(context=context, arguments=(0, 1))
+        return Lowering(context=context, constants=constants, arguments=(0, 1))
+
+    def _bounds(self, node: Node) -> dict[str, Any]:
+        assert node.output.quant is not None
+        low, high = integer_bounds(self.lo, self.hi, node.output.quant, DType.S8)
+        return {"lo": low, "hi": high}
 
     def _s8_context(self, node: Node, *, integer: bool) -> dict[str, Any]:
         a, b, y = node.input(0).quant, node.input(1).quant, node.output.quant

@@ -39,7 +39,7 @@ def _integer_rows(kernel: Kernel) -> tuple[Kernel, ...]:
         replace(
             kernel,
             symbol=kernel.symbol.replace("__", f"_{form}__"),
-            needs=FIXED_POINT,
+            needs=kernel.needs | FIXED_POINT,
             fits=_fits(kernel.fits, guarded=form == "guarded"),
             headers=(HEADER,),
             integers=True,

@@ -14,7 +14,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
-from nn2wasm.ops.mve_linear import HEADERS, MVE, gives_bytes, output_sizes, sum_constants
+from nn2wasm.ops.mve_linear import gives_bytes, mve_kernel, output_sizes, sum_constants
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
 
@@ -41,34 +41,20 @@ def mve_depthwise_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
             return f"a window larger than {ROWS - 1}x{COLUMNS}"
         if op.geometry.stride[0] > 1 or op.geometry.dilation[0] > 1:
             return "its windows are not one row apart"
+        if spatial_size(node.output.shape, True)[0] == 1:
+            return "one row of outputs"
         return fits_bytes(node)
 
     def fits_bytes(node: Node) -> str:
         return gives_bytes(node) or fits(node)
 
     return (
-        Kernel(
-            symbol="nn_depthwise_s8_2x2__mve",
-            template="depthwise/two_rows_s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=fits_two_rows,
-            headers=HEADERS,
-            lower=lower_two_rows,
-        ),
-        Kernel(
-            symbol="nn_depthwise_s8_1x4__mve",
-            template="depthwise/s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=fits_bytes,
-            headers=HEADERS,
-            lower=lower_rows,
-        ),
+        mve_kernel("nn_depthwise_s8_2x2", "depthwise/two_rows_s8", fits_two_rows, _lower_two_rows),
+        mve_kernel("nn_depthwise_s8_1x4", "depthwise/s8", fits_bytes, _lower_rows),
     )
 
 
-def lower_two_rows(node: Node) -> Lowering:
+def _lower_two_rows(node: Node) -> Lowering:
     """Two output rows at a time; the weights of the second are those of the first, a byte on."""
     lowering = _lowering(node, call_rows=2)
     leading = np.zeros(ROWS, np.int8)
@@ -76,7 +62,7 @@ def lower_two_rows(node: Node) -> Lowering:
     return lowering
 
 
-def lower_rows(node: Node) -> Lowering:
+def _lower_rows(node: Node) -> Lowering:
     """One output row at a time."""
     return _lowering(node, call_rows=1)
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from nn2wasm.ir import DType, Node
 from nn2wasm.ops.binary_simd import float_form
-from nn2wasm.ops.kernel import Kernel, Lowering, always, stream_lead
-from nn2wasm.ops.mve_linear import HEADERS, MVE
+from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
+from nn2wasm.ops.mve_linear import mve_kernel
 from nn2wasm.ops.vectors import pair_rows, pairs_fit
 from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.quant.binary_forms import IntegerForm
@@ -23,24 +23,6 @@ if TYPE_CHECKING:
     from nn2wasm.ops.elementwise import Binary
 
 OPERATORS = {"Add": "+", "Sub": "-", "Mul": "*"}
-
-
-def mve_kernel(
-    symbol: str,
-    template: str,
-    fits: Callable[[Node], str] = always,
-    lower: Callable[[Node], Lowering] | None = None,
-) -> Kernel:
-    """A row of a kernel table; symbol and template without what names the instruction set."""
-    return Kernel(
-        symbol=f"{symbol}__mve",
-        template=f"{template}__mve.c.j2",
-        dtype="s8",
-        needs=MVE,
-        fits=fits,
-        headers=HEADERS,
-        lower=lower,
-    )
 
 
 def mve_integer_pairs(form_of: Callable[[Node], IntegerForm | None]) -> Kernel:

@@ -7,18 +7,21 @@ under two windows; what is left of a multiple of sixteen is read with a mask.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import linear_s8
 from nn2wasm.ops.spatial import image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
 from nn2wasm.ops.tiles import fill_lanes
 from nn2wasm.quant.arithmetic import integer_bounds
+from nn2wasm.target import SMALL
 
 if TYPE_CHECKING:
     from nn2wasm.ops.conv import Conv
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 MVE = frozenset({"mve"})
 BYTES, OUTPUTS = 16, 4
 """Bytes of a vector; outputs of a tile."""
+MOST_ROWS = 16
+"""Of a call, where a matrix is multiplied."""
 HEADERS = ("nn2wasm/mve.h",)
 
 
@@ -52,51 +57,41 @@ def _one_row(node: Node) -> str:
     return gives_bytes(node) or ("" if _row_count(node) == 1 else "it has several rows")
 
 
+def mve_kernel(
+    symbol: str,
+    template: str,
+    fits: Callable[[Node], str] = always,
+    lower: Callable[[Node], Lowering] | None = None,
+    *,
+    small: bool = False,
+) -> Kernel:
+    """A row of a kernel table; symbol and template without what names the instruction set."""
+    return Kernel(
+        symbol=f"{symbol}__mve",
+        template=f"{template}__mve.c.j2",
+        dtype="s8",
+        needs=MVE | {SMALL} if small else MVE,
+        fits=fits,
+        headers=HEADERS,
+        lower=lower,
+    )
+
+
 def mve_gemm_kernels() -> tuple[Kernel, ...]:
     """Products with a constant matrix: of one row, of several."""
     return (
-        Kernel(
-            symbol="nn_gemm_s8_1x4__mve",
-            template="gemm/s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=_one_row,
-            headers=HEADERS,
-            lower=lower_product,
-        ),
-        Kernel(
-            symbol="nn_gemm_s8_2x4__mve",
-            template="gemm/s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=gives_bytes,
-            headers=HEADERS,
-            lower=lower_product,
-        ),
+        mve_kernel("nn_gemm_s8_1x4", "gemm/s8", _one_row, _lower_product),
+        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", gives_bytes, _lower_product),
     )
 
 
 def mve_conv_kernels() -> tuple[Kernel, ...]:
     """Convolutions without groups."""
+    uniform = partial(_lower_pointwise, uniform=True)
     return (
-        Kernel(
-            symbol="nn_gemm_s8_2x4__mve",
-            template="gemm/s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=_pointwise,
-            headers=HEADERS,
-            lower=lower_pointwise,
-        ),
-        Kernel(
-            symbol="nn_conv_s8_2x4__mve",
-            template="conv/s8__mve.c.j2",
-            dtype="s8",
-            needs=MVE,
-            fits=_one_group,
-            headers=HEADERS,
-            lower=lower_patches,
-        ),
+        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", _pointwise, uniform, small=True),
+        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", _pointwise, _lower_pointwise),
+        mve_kernel("nn_conv_s8_2x4", "conv/s8", _one_group, _lower_patches),
     )
 
 
@@ -104,35 +99,45 @@ def _row_count(node: Node) -> int:
     return node.output.element_count // node.output.shape[-1]
 
 
-def lower_product(node: Node) -> Lowering:
-    """A product with a matrix [k, n] or [n, k]."""
+def _lower_product(node: Node) -> Lowering:
+    """A product with a matrix [k, n] or [n, k], as many rows a call as divide all."""
     op: Gemm = node.op  # type: ignore[assignment]
-    w = node.input(1).value
-    return _product(node, w if op.trans_w else w.T, 1)
+    w, count = node.input(1).value, _row_count(node)
+    rows = max(d for d in range(1, MOST_ROWS + 1) if count % d == 0)
+    return _product(node, w if op.trans_w else w.T, rows)
 
 
-def lower_pointwise(node: Node) -> Lowering:
-    """A product for a row of pixels at a time."""
+def _lower_pointwise(node: Node, *, uniform: bool = False) -> Lowering:
+    """A product for a row of pixels at a time; `uniform`: by one function for any number."""
     x, oc = node.input(0), node.output.shape[-1]
-    return _product(node, node.input(1).value.reshape(oc, -1), x.shape[-2])
+    return _product(node, node.input(1).value.reshape(oc, -1), x.shape[-2], uniform=uniform)
 
 
-def _product(node: Node, weights: Array, pixels: int) -> Lowering:
+def _product(node: Node, weights: Array, pixels: int, *, uniform: bool = False) -> Lowering:
     """A product with [n, k] weights, some pixels a call."""
     x, y = node.input(0), node.output
     n, k = weights.shape
     lowering = _lowering(node, weights, pixels)
+    pair, single = _tile(paired=True), _tile(paired=False)
+    if uniform:
+        pair |= {"left": 0, "next": "(m > 1)"}  # of an odd number the last is both of a pair
+    tiles = [pair] if uniform or pixels > 1 else []
+    lowering.context["tiles"] = tiles + ([single] if pixels % 2 and not uniform else [])
     rows = Rows(
         count=x.element_count // (k * pixels),
         in_row_elements=k * pixels,
         out_row_elements=n * pixels,
     )
     lowering.walk = rows
-    lowering.context["pad"] = "    " if pixels > 1 else "  "
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
-def lower_patches(node: Node) -> Lowering:
+def _tile(*, paired: bool) -> dict[str, Any]:
+    """One pixel or two: what templates/kernels/linear/dots.c.j2 needs."""
+    return {"rows": range(1 + paired), "paired": paired, "left": 1, "next": 1}
+
+
+def _lower_patches(node: Node) -> Lowering:
     """The inputs under two windows are gathered, then multiplied with weights [oc][ky][kx][ic]."""
     op: Conv = node.op  # type: ignore[assignment]
     x, y, geometry = node.input(0), node.output, op.geometry
@@ -140,7 +145,7 @@ def lower_patches(node: Node) -> Lowering:
     weights = node.input(1).value.reshape(oc, c, *geometry.kernel)
     lowering = _lowering(node, weights.transpose(0, 2, 3, 1).reshape(oc, -1), y.shape[-2])
     assert x.quant is not None
-    lowering.context |= ANY_WINDOW | {"pad": "    ", "dense": geometry.dilation[1] == 1}
+    lowering.context |= ANY_WINDOW | {"dense": geometry.dilation[1] == 1}
     lowering.sizes |= {
         "x_zero_point": int(x.quant.zero_point),
         "window": geometry.kernel[0],
@@ -161,9 +166,7 @@ def lower_patches(node: Node) -> Lowering:
 def _lowering(node: Node, weights: Array, pixels: int) -> Lowering:
     """Of a sum over [n, k] weights, so many pixels a call."""
     n, k = weights.shape
-    paired = pixels > 1
-    tile = {"rows": range(1 + paired), "paired": paired}
-    context = {"tile": tile, "outputs_of_tile": range(OUTPUTS)}
+    context = {"tile": _tile(paired=pixels > 1), "outputs_of_tile": range(OUTPUTS), "pad": "    "}
     lowering = Lowering(context=context, constants={"w": _panels(weights)})
     lowering.constants |= sum_constants(node, weights)
     for key in ("b", "scale"):

@@ -22,7 +22,7 @@ from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
 from nn2wasm.ops.linear_s16 import wide_context
-from nn2wasm.ops.mve_elementwise import mve_kernel
+from nn2wasm.ops.mve_linear import mve_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool_simd import (
     bytes_context,

@@ -5,7 +5,8 @@
 
 ONNX Softmax-1.., LogSoftmax-1.. (before 13 over all axes from `axis` on); com.microsoft
 QLinearSoftmax. On 8-bit integers e^… is from a table of 256 floats that is onnxruntime's; sum and
-quotient are single IEEE operations in order, so that every engine gives onnxruntime's byte.
+quotient are single IEEE operations in order, so that every engine gives onnxruntime's byte; without
+an FPU they are computed in integers, the same bits.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.fixed_rows import HEADER
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import float_literal, requantize_context
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -91,6 +93,14 @@ class Softmax(AxisFunction):
     quantizable = True
     kernels = (
         simd_kernel("nn_softmax_s8_16", "softmax/s8", "s8", _vectors_fit),
+        Kernel(
+            symbol="nn_softmax_s8_bits__scalar",
+            template="softmax/s8_bits__scalar.c.j2",
+            dtype="s8",
+            needs=frozenset({"no_fpu"}),
+            headers=(HEADER, "nn2wasm/positive_floats.h"),
+            integers=True,
+        ),
         Kernel(symbol="nn_softmax_s8__scalar", template="softmax/s8__scalar.c.j2", dtype="s8"),
         simd_kernel("nn_softmax_f32_4", "softmax/f32", "f32", _vectors_fit, "simd_math"),
         Kernel(symbol="nn_softmax_f32__scalar", template="softmax/f32__scalar.c.j2", dtype="f32"),
@@ -139,8 +149,12 @@ class Softmax(AxisFunction):
             constants["table"] = exp_table(np.float32(x_quant.scale), context["n"], levels)
             context["levels"] = float_literal(levels)
             context |= requantize_context(-math.inf, math.inf, y_quant)
+            context["most"] = 127 - int(y_quant.zero_point)
+            context["levels_bits"] = int(np.float32(levels).view(np.int32))
+        if kernel.integers:
+            constants["table"] = constants["table"].view(np.int32)
         lowering = Lowering(context=context, constants=constants, lead=self.lead(node))
-        if kernel.needs:
+        if kernel.needs and not kernel.integers:
             lanes = BYTES if kernel.dtype == "s8" else FLOATS
             last = context["n"] - lanes
             context["at"] = f"(k < {last} ? k : {last})" if last % lanes else "k"

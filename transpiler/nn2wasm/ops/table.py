@@ -14,7 +14,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
-from nn2wasm.ops.mve_elementwise import mve_kernel
+from nn2wasm.ops.mve_linear import mve_kernel
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.vectors import BYTES, at_least, simd_kernel
 

@@ -3,6 +3,7 @@
 from nn2wasm.passes.base import Pass, PassLog, PassOptions, run_passes
 from nn2wasm.passes.channels_last import channels_last
 from nn2wasm.passes.drop_dead import drop_dead
+from nn2wasm.passes.feed_rows import feed_rows
 from nn2wasm.passes.fold_affine import fold_affine
 from nn2wasm.passes.fold_constants import fold_constants
 from nn2wasm.passes.fuse_activation import fuse_activation
@@ -33,6 +34,7 @@ PIPELINE: tuple[Pass, ...] = (
     fuse_pad,  # and where the model itself transposed between
     merge_views,
     drop_dead,
+    feed_rows,
     remove_constant_channels,  # last: it speaks of channels as they lie in memory
 )
 

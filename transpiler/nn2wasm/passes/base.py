@@ -16,12 +16,14 @@ class PassOptions:
     Attributes:
         fold_elements: largest constant that folding may make.
         io_integers: strip float quantizers at the network's inputs and outputs.
+        feed_rows: the host hands the input over row by row.
         channel_multiple: constant channels are removed in a way that leaves multiples of it.
         disabled: names of passes to leave out; results do not change, only cost.
     """
 
     fold_elements: int = 2**24
     io_integers: bool = False
+    feed_rows: bool = False
     channel_multiple: int = 1
     disabled: frozenset[str] = frozenset()
 

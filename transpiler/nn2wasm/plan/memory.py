@@ -69,12 +69,15 @@ class MemoryPlan:
         scratch: begin of each step's scratch.
         arena_bytes: size of the arena.
         floor_bytes: what no plan for these kernels in this order can go below.
+        state_offset: begin of the counts of rows that are kept between calls, where the host feeds
+            rows.
     """
 
     offsets: dict[Tensor, int]
     scratch: dict[int, int]
     arena_bytes: int
     floor_bytes: int
+    state_offset: int | None = None
 
 
 def plan_offsets(storages: Sequence[Storage], steps: int) -> tuple[int, int]:

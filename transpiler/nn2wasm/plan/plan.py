@@ -11,7 +11,7 @@ from nn2wasm.ops.shape import is_alias
 from nn2wasm.plan.call import Call, make_call
 from nn2wasm.plan.lifetimes import allow_overlap, tensor_storages, walks_backward
 from nn2wasm.plan.memory import MemoryPlan, Storage, plan_offsets
-from nn2wasm.plan.segments import Segment, SegmentChooser
+from nn2wasm.plan.segments import STATE_BYTES, Segment, SegmentChooser
 from nn2wasm.plan.tile import ALIGNMENT
 from nn2wasm.target import Target
 
@@ -93,17 +93,19 @@ def _streamed(plan: Plan, ram: int | None) -> Plan:
         segments = chooser.cheapest()
         assert segments is not None
         return _plan(plan.graph, plan.target, segments)
-    best, budget = plan, least if ram is None else max(ram, least)
+    best = None if plan.target.feeds_rows else plan
+    budget = least if ram is None else max(ram, least)
     for _ in range(ATTEMPTS):
         segments = chooser.cheapest(budget)
         assert segments is not None
         made = _plan(plan.graph, plan.target, segments)
-        if made.memory.arena_bytes < best.memory.arena_bytes:
+        if best is None or made.memory.arena_bytes < best.memory.arena_bytes:
             best = made
         goal = least if ram is None else ram
         if best.memory.arena_bytes <= goal:
             break
         budget = budget + max(1, budget // 64) if ram is None else max(least, budget - budget // 32)
+    assert best is not None
     return best
 
 
@@ -126,7 +128,11 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
             holders[tensor].bytes = rows * row_bytes
         for tensor, lead in (segment.leads or {}).items():
             holders[tensor].leads[holders[segment.stretch.source]] = lead
-    everything = [*dict.fromkeys(holders.values()), *scratch.values()]
+    state = None
+    first = segments[0].stretch if segments else None
+    if target.feeds_rows and first is not None:
+        state = Storage(STATE_BYTES * (len(first.forms) + 1), -1, len(segments), 4)
+    everything = [*dict.fromkeys(holders.values()), *scratch.values(), *([state] if state else [])]
     arena_bytes, floor_bytes = plan_offsets(everything, len(segments)) if everything else (0, 0)
     placed = [
         Segment((replace(call, backward=walks_backward(holders[call.node.output])),))
@@ -140,7 +146,8 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
         for call, step in zip(calls, steps, strict=True)
         if step in scratch
     }
-    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes)
+    state_offset = state.offset if state else None
+    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes, state_offset)
     return Plan(graph, target, tuple(placed), memory)
 
 

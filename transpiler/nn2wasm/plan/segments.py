@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from nn2wasm.errors import UnsupportedFeature
 from nn2wasm.ir import Graph, Tensor
 from nn2wasm.plan.call import Call
 from nn2wasm.plan.lifetimes import allow_overlap, tensor_storages
@@ -21,6 +22,8 @@ from nn2wasm.target import Target
 
 CALL_COST = 1.0
 """What a further call of a kernel costs, in the unit of costs."""
+STATE_BYTES = 4
+"""Of each count of rows that is kept between calls."""
 CACHED_BYTES = 300
 """Bytes that are worth a call where they stay in cache instead of leaving it."""
 
@@ -56,7 +59,7 @@ class SegmentChooser:
     """All candidates of a network; the cuts that they allow."""
 
     def __init__(self, graph: Graph, calls: Sequence[Call], target: Target) -> None:
-        self._calls, self._target = calls, target
+        self._calls, self._target, self._graph = calls, target, graph
         self._holders = tensor_storages(graph, calls, range(len(calls)), target.alignment)
         for call in calls:
             allow_overlap(call, self._holders)
@@ -65,15 +68,29 @@ class SegmentChooser:
         self._stretches = dict(stretches(self._forms, self._whole_before()))
         self._candidates: list[list[Candidate]] = [[] for _ in calls]
         for begin in range(len(calls)):
-            for candidate in self._beginning_at(begin):
+            beginning = self._beginning_at(begin)
+            if target.feeds_rows and begin == 0:
+                beginning = self._fed()
+            for candidate in beginning:
                 self._candidates[candidate.end].append(candidate)
 
     def least_peak(self) -> int:
-        """Bytes that no cut can go below."""
-        best = [0]
+        """Bytes that no cut can go below.
+
+        Raises:
+            UnsupportedFeature: the input cannot be fed row by row.
+        """
+        best: list[float] = [0]
         for ending in self._candidates:
-            best.append(min(max(best[c.begin], c.bytes) for c in ending))
-        return best[-1]
+            best.append(min((max(best[c.begin], c.bytes) for c in ending), default=math.inf))
+        if best[-1] == math.inf:
+            first = self._calls[0].node if self._calls else None
+            raise UnsupportedFeature(
+                "this network cannot be fed row by row",
+                facts=[("needs it whole", first.describe())] if first else [],
+                hint="compile it with --feed whole",
+            )
+        return int(best[-1])
 
     def cheapest(self, budget: float = math.inf) -> list[Segment] | None:
         """The cheapest cut whose segments all fit a budget of bytes; None where there is none."""
@@ -122,6 +139,21 @@ class SegmentChooser:
             ]
         return candidates
 
+    def _fed(self) -> list[Candidate]:
+        """Candidates for the first segment where the input comes row by row and never is whole."""
+        source = self._holders[self._graph.inputs[0]]
+        stretch = self._stretches.get(0)
+        if stretch is None or stretch.source is not self._graph.inputs[0]:
+            return []
+        rows = footprint(stretch).source_rows
+        ring = rows * (stretch.source.bytes // stretch.source_rows)
+        state = STATE_BYTES * (len(stretch.forms) + 1)
+        return [
+            replace(candidate, bytes=candidate.bytes - source.bytes + ring + state)
+            for candidate in self._beginning_at(0)
+            if candidate.end > 0 and source.end <= candidate.end
+        ]
+
     def _candidate(
         self, begin: int, end: int, living: int, stretch: Stretch, played: Footprint
     ) -> Candidate:
@@ -139,7 +171,8 @@ class SegmentChooser:
                 continue
             total += output.bytes
             lead = _lead(played.leads[k], end - begin)
-            if lead is not None and self._dies(source, stretch, begin, end):
+            fed = self._target.feeds_rows and begin == 0
+            if lead is not None and not fed and self._dies(source, stretch, begin, end):
                 saved.append(shared_bytes(output, source, lead))
         return Candidate(begin, end, total + scratch - max(saved), cost)
 
@@ -164,7 +197,10 @@ class SegmentChooser:
         played = footprint(stretch)
         rings = {tensor: played.rings[k] for k, tensor in enumerate(outputs) if tensor not in whole}
         leads: dict[Tensor, int] = {}
-        if self._dies(self._holders[stretch.source], stretch, begin, end):
+        fed = self._target.feeds_rows and begin == 0
+        if fed:
+            rings[stretch.source] = played.source_rows
+        if not fed and self._dies(self._holders[stretch.source], stretch, begin, end):
             every = {t: _lead(played.leads[outputs.index(t)], end - begin) for t in whole}
             leads = {tensor: lead for tensor, lead in every.items() if lead is not None}
         return Segment(tuple(form.call for form in forms), stretch, rings, leads)

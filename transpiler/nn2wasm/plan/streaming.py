@@ -18,9 +18,13 @@ from typing import NamedTuple
 from nn2wasm.ir import Tensor
 from nn2wasm.plan.rows import Reach, RowForm
 
+SOURCE = -1
+
 
 class Event(NamedTuple):
-    """A call of a layer: its position in the stretch, and the rows that are there afterwards."""
+    """A call of a layer, or a row of the source: the layer's position in the stretch or `SOURCE`,
+    and the rows that are there afterwards.
+    """
 
     layer: int
     end: int
@@ -50,7 +54,9 @@ class Stretch:
         return next(f.reaches[self.source].rows for f in self.forms if self.source in f.reaches)
 
     def rows_of(self, tensor: Tensor) -> int:
-        """Rows of a tensor that a layer makes."""
+        """Rows of the source, or of a tensor that a layer makes."""
+        if tensor is self.source:
+            return self.source_rows
         return self.forms[self.makers()[tensor]].rows
 
     def makers(self) -> dict[Tensor, int]:
@@ -118,6 +124,7 @@ class Stretch:
                 if arrived == total:
                     return
                 arrived += 1
+                yield Event(SOURCE, arrived), list(done)
                 k = max(behind[0], default=-1)
             elif ready(k):
                 before = list(done)
@@ -137,11 +144,13 @@ class Footprint:
         leads: for each layer and each layer that reads the source, by how many bytes at least the
             layer's output, kept whole, must begin before the source, if it may overlap it.
         calls: how often each layer is called.
+        source_rows: rows to keep of the source, if it is only there row by row.
     """
 
     rings: list[int]
     leads: list[dict[int, int]]
     calls: list[int]
+    source_rows: int
 
 
 def footprint(stretch: Stretch) -> Footprint:
@@ -151,7 +160,12 @@ def footprint(stretch: Stretch) -> Footprint:
     rings, calls = [form.step for form in forms], [0] * len(forms)
     leads: list[dict[int, int]] = [{} for _ in forms]
     of_source = readers.get(stretch.source, [])
+    source_rows = 1
     for event, before in stretch.play():
+        if event.layer == SOURCE:
+            first = min(reach.first(before[reader]) for reader, reach in of_source)
+            source_rows = max(source_rows, event.end - first)
+            continue
         k, form = event.layer, forms[event.layer]
         calls[k] += 1
         needed = [reach.first(before[reader]) for reader, reach in readers.get(outputs[k], [])]
@@ -166,7 +180,7 @@ def footprint(stretch: Stretch) -> Footprint:
     for k, form in enumerate(forms):
         whole_calls = -(-rings[k] // form.step) * form.step
         rings[k] = whole_calls if whole_calls < form.rows else form.rows
-    return Footprint(rings, leads, calls)
+    return Footprint(rings, leads, calls, source_rows)
 
 
 def stretches(

@@ -10,7 +10,7 @@ with one rounding each and adds the output's zero point before it rounds to an i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -108,6 +108,14 @@ def find_integer_form(
     factors close to the most precise ones.
     """
     truth = defined_table(function, a, b, y, fused=fused, unsigned=unsigned)
+    for form in integer_forms(sign, a, b, y):
+        if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
+            return form
+    return None
+
+
+def integer_forms(sign: int, a: Pair, b: Pair, y: Pair) -> Iterator[IntegerForm]:
+    """Forms near a + sign · b whose sums stay in 32 bits, the most precise first."""
     ratio_a, ratio_b = a[0] / y[0], sign * b[0] / y[0]
     rest = y[1] - ratio_a * a[1] - ratio_b * b[1] + 0.5
     forms = []
@@ -116,13 +124,12 @@ def find_integer_form(
         form = IntegerForm(round(ratio_a * unit), round(ratio_b * unit), round(rest * unit), shift)
         if 128 * (abs(form.a) + abs(form.b)) + abs(form.rest) + LARGEST_NUDGE < S32_LIMIT:
             forms.append(form)
-    nudged = (_nudged(form, 0, 0) for form in forms)
+    for form in forms:
+        yield from _nudged(form, 0, 0)
     # a rounding of floats that no usual form has: the most precise factors, a little off
-    nearby = (_nudged(form, i, j) for form in forms[:2] for i, j in NEARBY_FACTORS)
-    for form in itertools.chain(*nudged, *nearby):
-        if np.array_equal(form.apply(BYTES[:, None], BYTES[None, :]), truth):
-            return form
-    return None
+    for form in forms[:2]:
+        for i, j in NEARBY_FACTORS:
+            yield from _nudged(form, i, j)
 
 
 def _nudged(form: IntegerForm, i: int, j: int) -> list[IntegerForm]:

@@ -65,12 +65,17 @@ class FixedPoint:
         """What is added to v: the zero point, and a half to round by."""
         return (2 * self.zero_point + 1) << (self.shift - 1)
 
+    def unshifted(self, acc: Array) -> Array:
+        """v for sums [n, any], a row for each channel."""
+        moved = acc.astype(np.int64) << self.left
+        return np.asarray(((moved * self.multipliers[:, None]) >> 32) + self.offset)
+
     def apply(self, acc: Array) -> Array:
         """The result for sums [n, any], a row for each channel; what the C gives."""
-        moved = acc.astype(np.int64) << self.left
-        v = ((moved * self.multipliers[:, None]) >> 32) + self.offset
+        v = self.unshifted(acc)
         q = v >> self.shift
         if self.guarded:
+            moved = acc.astype(np.int64) << self.left
             near = ((v + 1) & ((1 << self.shift) - 1)) < 2
             twice = self._rounded_twice(moved * self.multipliers[:, None]) + self.zero_point
             q = np.where(near, twice, q)
@@ -157,7 +162,7 @@ def find_fixed_point(
         return None
     thresholds = Thresholds.of(truth, ratios, bound, zero_point, lo, hi)
     for guarded in (False, True):
-        form = _nearest(ratios, bound, zero_point, lo, hi, guarded=guarded)
+        form = nearest_form(ratios, bound, zero_point, lo, hi, guarded=guarded)
         if form is None:
             continue
         if not guarded:
@@ -167,8 +172,8 @@ def find_fixed_point(
     return None
 
 
-def _nearest(
-    ratios: Array, bound: Array, zero_point: int, lo: int, hi: int, *, guarded: bool
+def nearest_form(
+    ratios: Array, bound: Array, zero_point: int, lo: int, hi: int, *, guarded: bool = False
 ) -> FixedPoint | None:
     """The form with the multipliers nearest to the ratios; None where sums leave no room."""
     largest = float(ratios.max())
