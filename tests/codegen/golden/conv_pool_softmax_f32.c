@@ -164,7 +164,6 @@ void *conv_pool_softmax_f32_input(void *arena, int index) {
     default: return NULL;
   }
 }
-
 void *conv_pool_softmax_f32_output(void *arena, int index) {
   switch (index) {
     case 0: return (uint8_t *)arena + 0;

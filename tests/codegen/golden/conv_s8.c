@@ -157,7 +157,6 @@ void *conv_s8_input(void *arena, int index) {
     default: return NULL;
   }
 }
-
 void *conv_s8_output(void *arena, int index) {
   switch (index) {
     case 0: return (uint8_t *)arena + 0;

@@ -170,7 +170,6 @@ void *depthwise_add_s8_input(void *arena, int index) {
     default: return NULL;
   }
 }
-
 void *depthwise_add_s8_output(void *arena, int index) {
   switch (index) {
     case 0: return (uint8_t *)arena + 0;

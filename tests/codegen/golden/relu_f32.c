@@ -57,7 +57,6 @@ void *relu_f32_input(void *arena, int index) {
     default: return NULL;
   }
 }
-
 void *relu_f32_output(void *arena, int index) {
   switch (index) {
     case 0: return (uint8_t *)arena + 0;
