@@ -9,15 +9,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-OPSET = 17
-IR_VERSION = 8
+OPSETS: dict[Any, tuple[int, int]] = {np.int8: (17, 8), np.int16: (21, 10)}
+"""Opset and IR version in which activations may have that type."""
 
 
 class Network:
     """Collects nodes and constants; every node has one output, named like the node."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, activations: Any = np.int8) -> None:
         self.name = name
+        self._activations = activations
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
@@ -30,10 +31,10 @@ class Network:
         return name
 
     def quantized(self, x: str, name: str, scale: float, zero_point: int = 0) -> str:
-        """A float tensor that passes through int8."""
+        """A float tensor that passes through integers."""
         quant = [
             self.constant(f"{name}_scale", np.float32(scale)),
-            self.constant(f"{name}_zero_point", np.int8(zero_point)),
+            self.constant(f"{name}_zero_point", self._activations(zero_point)),
         ]
         q = self.node("QuantizeLinear", f"{name}_q", [x, *quant])
         return self.node("DequantizeLinear", name, [q, *quant])
@@ -56,8 +57,9 @@ class Network:
             [helper.make_tensor_value_info(y, TensorProto.FLOAT, y_shape)],
             self._constants,
         )
-        opsets = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        opset, ir_version = OPSETS[self._activations]
+        opsets = [helper.make_opsetid("", opset)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version)
 
 
 def some_numbers(shape: Sequence[int], largest: int) -> np.ndarray:
@@ -101,6 +103,23 @@ def depthwise_add_s8() -> onnx.ModelProto:
     return net.model((1, 4, 4, 4), net.quantized(y, "y", 0.07, 1), (1, 4, 4, 4))
 
 
+def groups_s16() -> onnx.ModelProto:
+    net = Network("groups_s16", np.int16)
+    x = net.quantized("x", "x_s16", 0.0003, 300)
+    y = net.node("Conv", "conv", [x, net.weights("w", (4, 2, 3, 3))], pads=[1, 1, 1, 1], group=2)
+    y = net.node("Relu", "relu", [y])
+    return net.model((1, 4, 3, 3), net.quantized(y, "y", 0.0002, -32768), (1, 4, 3, 3))
+
+
+def mean_add_dense_s16() -> onnx.ModelProto:
+    net = Network("mean_add_dense_s16", np.int16)
+    x = net.quantized("x", "x_s16", 0.0003, 300)
+    y = net.quantized(net.node("GlobalAveragePool", "mean", [x]), "mean_s16", 0.0002, 5)
+    y = net.quantized(net.node("Add", "twice", [y, y]), "twice_s16", 0.0005, -7)
+    y = net.node("Gemm", "dense", [net.node("Flatten", "flat", [y]), net.weights("v", (4, 5))])
+    return net.model((1, 4, 3, 3), net.quantized(y, "y", 0.0001), (1, 5))
+
+
 def relu_f32() -> onnx.ModelProto:
     """No constants: their section must vanish."""
     net = Network("relu_f32")
@@ -109,5 +128,13 @@ def relu_f32() -> onnx.ModelProto:
 
 NETWORKS = {
     network.__name__: network
-    for network in (conv_s8, gemm_s8, conv_pool_softmax_f32, depthwise_add_s8, relu_f32)
+    for network in (
+        conv_s8,
+        gemm_s8,
+        conv_pool_softmax_f32,
+        depthwise_add_s8,
+        groups_s16,
+        mean_add_dense_s16,
+        relu_f32,
+    )
 }

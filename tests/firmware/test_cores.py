@@ -10,12 +10,15 @@ INTEGERS = TargetModel(DIGITS / "digits_int8.onnx", True)
 FLOATS = TargetModel(DIGITS / "digits_f32.onnx", False)
 BOARDS = [pytest.param(board, id=board.core) for board in ALL]
 
-# Depthwise, residual and pooled networks, and one whose scales are each tensor's.
+# Depthwise, residual and pooled networks, one whose scales are each tensor's, and activations of
+# 16 bits.
 OTHERS = {
     "kws_dscnn_int8_tflite": ("cortex-m0", "cortex-m33", "cortex-m55", "rv32imc"),
     "ic_resnet8_ptq_qop_u8": ("cortex-m4",),
     "mbv3_block_64_ptq_qdq_s8": ("cortex-m3", "cortex-m55", "rv32imc"),
     "ad_autoencoder_int8_tflite": ("cortex-m7",),
+    "digits_cnn_ptq_qdq_a16w8_ms": ("cortex-m0", "cortex-m4", "cortex-m55", "rv32imc"),
+    "digits_cnn_ptq_qdq_a16w16_op21": ("cortex-m3", "cortex-m33"),
 }
 STACK_BYTES = 1024
 

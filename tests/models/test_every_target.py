@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatch
 
 import numpy as np
 import pytest
 from engines import run_all_in, run_in_wasmtime, skip_without_relaxed
 from networks import Built, Network, named
-from tolerance import APPROX
 
 from nn2wasm.errors import ModelError, RunError
 from nn2wasm.toolchain import read_metadata
@@ -18,9 +16,6 @@ Builder = Callable[..., Built]
 Outputs = list[Mapping[str, np.ndarray]]
 
 QUANTIZED = named("*_int8_tflite", "*_ptq_*", "*_qat_*", "*_dynq", without=())
-IN_FLOATS = "*_a16*"
-"""16-bit activations are computed in floats: with relaxed SIMD a sum may take another step."""
-
 SAMPLES = 2
 TARGETS = ("wasm", "wasm-simd128", "wasm-simd128-cranelift", "wasm-relaxed")
 RUNS = (
@@ -75,7 +70,4 @@ def compare(where: str, engine: str, network: Network, module: bytes, expected: 
         assert list(answer) == list(want)
         for name, array in want.items():
             at = f"{where}, sample {sample}, output {name!r}"
-            if "relaxed" in where and fnmatch(network.name, IN_FLOATS):
-                assert not (complaint := APPROX(answer[name], array)), f"{at}: {complaint}"
-            else:
-                assert answer[name].tobytes() == array.tobytes(), f"{at}: not the scalar's bytes"
+            assert answer[name].tobytes() == array.tobytes(), f"{at}: not the scalar's bytes"

@@ -41,6 +41,44 @@ def test_two_quantizers_alike_are_one() -> None:
     assert "Quantize" not in kinds(g)
 
 
+WIDE = {"z": np.int16(3), "z2": np.int16(-7)}
+
+
+def test_activations_may_have_16_bits() -> None:
+    text = CONV.replace("int8[", "int16[")
+    g = graph(text, **used(text) | WIDE)
+    assert until(g, quantize_ops) == 1
+    conv = next(node for node in g.nodes if node.op.kind == "Conv")
+    assert [tensor.dtype for tensor in conv.present_inputs] == [DType.S16, DType.S8, DType.S32]
+    assert conv.output.dtype is DType.S16
+
+
+def test_a_bias_that_leaves_32_bits_has_64() -> None:
+    text = CONV.replace("int8[", "int16[").replace("bf = DequantizeLinear<axis=0>(b, bs, bz)", "")
+    text = text.replace("wf, bf", "wf, real")
+    scales = {"s": np.float32(1e-6), "ws": np.float32([1e-7] * 4)}
+    real = np.float32([3, -3, 0, 1e-4])
+    g = graph(text, **used(text, real=real) | WIDE | scales)
+    assert until(g, quantize_ops) == 1
+    conv = next(node for node in g.nodes if node.op.kind == "Conv")
+    assert conv.input(2).dtype is DType.S64
+    unit = float(np.float32(1e-6) * np.float32(1e-7))
+    np.testing.assert_allclose(conv.input(2).value * unit, real, rtol=1e-6)
+
+
+def test_weights_beyond_16_bits_without_their_zero_point_stay_float() -> None:
+    text = CONV.replace("int8[", "int16[")
+    weights = used(CONV)["w"].astype(np.int16) * 255
+    constants = used(text) | WIDE | {"w": weights, "wz": np.int16([0, 0, 0, 32000])}
+    assert until(graph(text, **constants), quantize_ops) == 0
+    same_without("quantize_ops", model(text, **constants))
+
+
+def test_what_has_no_kernel_for_16_bits_stays_float() -> None:
+    text = between("Softmax(f)", x="int16[1,2,6,6]", y="int16[1,2,6,6]", out="s2, z2")
+    assert until(graph(text, **used(text) | WIDE), quantize_ops) == 0
+
+
 @pytest.mark.parametrize("op", ["Add(f, f)", "Mul(f, f)", "GlobalAveragePool(f)", "Softmax(f)"])
 def test_others_join(op: str) -> None:
     text = between(op, y="int8[1,2,1,1]" if "Pool" in op else "int8[1,2,6,6]", out="s2, z2")

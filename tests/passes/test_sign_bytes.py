@@ -23,6 +23,22 @@ def test_unsigned_bytes_become_signed_inside_the_network() -> None:
     assert int(dequantize.input(0).quant.zero_point) == 3
 
 
+def test_unsigned_integers_of_16_bits_become_signed() -> None:
+    text = CONV.replace("int8[", "uint16[")
+    constants = used(text) | {"z": np.uint16(32771), "z2": np.uint16(5)}
+    g = graph(text, **constants)
+    assert until(g, sign_bytes) > 0
+    assert [node.op.kind for node in (g.nodes[0], g.nodes[-1])] == ["FlipSign", "FlipSign"]
+    assert g.inputs[0].dtype is g.outputs[0].dtype is DType.U16
+    dequantize = next(node for node in g.nodes if node.op.kind == "Dequantize")
+    assert dequantize.input(0).dtype is DType.S16
+    assert dequantize.input(0).quant is not None
+    assert int(dequantize.input(0).quant.zero_point) == 3
+    assert g.nodes[-1].input(0).dtype is DType.S16
+    assert g.nodes[-1].input(0).quant is not None
+    assert int(g.nodes[-1].input(0).quant.zero_point) == 5 - 32768
+
+
 def test_weights_move_with_their_zero_point() -> None:
     text = CONV
     w = used(CONV)["w"].astype(np.int16) + 128

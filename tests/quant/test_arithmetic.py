@@ -54,10 +54,10 @@ def test_requantize(multiplier: float, zero_point: int) -> None:
     m = np.float32(multiplier)
     near = rng.integers(-300, 300, 200) / float(m)
     edges = [0, 1, -1, 2**24 + 1, -(2**24) - 1, 2**31 - 1, -(2**31), 2**30 + 65]
-    sums = np.concatenate(
-        [edges, np.clip(near, -(2.0**31), 2.0**31 - 1), rng.integers(-(2**31), 2**31, 200)]
-    )
-    sums = sums.astype(np.int64)
+    edges += [2**31, 2**40 + 2**16 + 1, -(2**40) - 3 * 2**16, 2**55 - 1, 2**62 + 2**38]
+    near = np.clip(near, -(2.0**31), 2.0**31 - 1).astype(np.int64)
+    wide = rng.integers(-(2**62), 2**62, 100)
+    sums = np.concatenate([edges, near, rng.integers(-(2**31), 2**31, 200), wide])
     with np.errstate(over="ignore"):
         result = requantize(sums, np.asarray(m), zero_point, -128, 127)
     expected = [exact.requantize(int(acc), float(m), zero_point, -128, 127) for acc in sums]

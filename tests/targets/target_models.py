@@ -24,6 +24,8 @@ INTEGER_MODELS = (
     "mobilenet_v2_035_96_ptq_qdq_pt",
     "kw_conv1d_ptq_qop_u8",
     "micro_speech_int8_tflite",
+    "digits_cnn_ptq_qdq_a16w8_ms",
+    "digits_cnn_ptq_qdq_a16w16_op21",
 )
 FLOAT_MODELS = ("digits_cnn_f32", "hello_sine_f32")
 

@@ -123,6 +123,8 @@ NN_SHIFT(i32x4_shl, (nn_u32x4)a << (n & 31))
 NN_SHIFT(i32x4_shr, a >> (int32_t)(n & 31))
 NN_SHIFT(u32x4_shr, (nn_u32x4)a >> (n & 31))
 NN_BINARY(i32x4_gt, a > b)
+NN_BINARY(i16x8_min, wasm_v128_bitselect(a, b, (v128_t)((nn_i16x8)a < (nn_i16x8)b)))
+NN_BINARY(i16x8_max, wasm_v128_bitselect(a, b, (v128_t)((nn_i16x8)a > (nn_i16x8)b)))
 NN_BINARY(i8x16_min, wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a < (nn_i8x16)b)))
 NN_BINARY(i8x16_max, wasm_v128_bitselect(a, b, (v128_t)((nn_i8x16)a > (nn_i8x16)b)))
 

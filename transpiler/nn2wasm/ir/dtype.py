@@ -45,6 +45,21 @@ class DType(Enum):
         return self in (DType.S8, DType.U8)
 
     @property
+    def is_narrow(self) -> bool:
+        """True for the integers that quantized activations are made of: 8 and 16 bits."""
+        return self in (DType.S8, DType.U8, DType.S16, DType.U16)
+
+    @property
+    def signed(self) -> DType:
+        """The signed integers of that size; a type without a sign bit to flip is itself."""
+        return _SIGNED.get(self, self)
+
+    @property
+    def sign_offset(self) -> int:
+        """How far the integers of `signed` lie below the same bits of this type."""
+        return self.maximum // 2 + 1 if self in _SIGNED else 0
+
+    @property
     def minimum(self) -> int:
         """Smallest value of an integer type."""
         return int(np.iinfo(self.numpy).min)
@@ -73,6 +88,7 @@ _NUMPY = {
     DType.U64: np.uint64,
     DType.BOOL: np.bool_,
 }
+_SIGNED = {DType.U8: DType.S8, DType.U16: DType.S16}
 _FROM_NUMPY = {np.dtype(v): k for k, v in _NUMPY.items()}
 _C = {
     DType.F32: "float",

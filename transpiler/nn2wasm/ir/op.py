@@ -30,7 +30,7 @@ class Op:
             operation on integers of one scale.
         elementwise: output element i depends on element i of each (broadcast) input alone.
         clamps: has fields lo and hi, real bounds of its result.
-        quantizable: on 8-bit tensors with a meaning it stands for DequantizeLinear, itself,
+        quantizable: on tensors of integers with a meaning it stands for DequantizeLinear, itself,
             QuantizeLinear.
     """
 
@@ -57,11 +57,15 @@ class Op:
         """Multiply-accumulates of one inference."""
         return 0
 
-    def signed(self) -> Op | None:
-        """The operation where its u8 tensors become s8, 128 lower; None where it reads plain
-        bytes.
+    def signed(self, node: Node) -> Op | None:
+        """The operation where its u8 tensors become s8, 128 lower, and its u16 tensors s16; None
+        where it reads plain integers. `node` still has the unsigned ones.
         """
         return self if self.moves or self.quantizable else None
+
+    def computes(self, dtype: DType) -> bool:
+        """Whether it runs on integers of that type, with their meaning or without."""
+        return True
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         """The operation for inputs whose axes were permuted by `perm`, None where there is none.

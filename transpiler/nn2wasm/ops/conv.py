@@ -34,6 +34,7 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.mve_depthwise import mve_depthwise_kernels
 from nn2wasm.ops.mve_linear import mve_conv_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -51,6 +52,7 @@ from nn2wasm.ops.spatial import (
 )
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_depthwise import tiled_depthwise
+from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 from nn2wasm.ops.tiled_windows import tiled_rows
 from nn2wasm.target import SMALL
 
@@ -108,6 +110,9 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        *simd_kernels_s16("depthwise", _needs_small_depthwise),
+        *simd_kernels_s16("gemm", _needs_pointwise),
+        *simd_kernels_s16("conv", always),
         dual_depthwise_kernel(_needs_small_depthwise),
         *dual_kernels("gemm", _needs_pointwise),
         *dual_kernels("conv", _needs_one_group),
@@ -129,6 +134,9 @@ class Conv(Linear):
             ),
             Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         ),
+        scalar_kernel("depthwise", _needs_depthwise),
+        scalar_kernel("gemm", _needs_pointwise),
+        scalar_kernel("conv"),
         Kernel(
             symbol="nn_depthwise_f32__scalar",
             template="depthwise/f32__scalar.c.j2",
@@ -301,27 +309,27 @@ class Conv(Linear):
         """Context and constants that all forms share; `weights` is [oc, k]."""
         if node.input(0).dtype is DType.F32:
             context = store_context(self.lo, self.hi)
-            context |= {"item_type": "float", "fill": "0.0f", "x_zero_point": 0}
+            context |= {"fill": "0.0f", "x_zero_point": 0}
             bias = bias_values(node, weights.shape[0])
             return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
-        operands = linear_s8(
-            node, weights, self.lo, self.hi, uniform_scale=True,
-            fold=self.folds_zero_point(node) or kernel.template == UNROLLED,
-            form=self.fixed_point(node) if kernel.integers else None,
-        )  # fmt: skip
+        fold = self.folds_zero_point(node)
+        if kernel.dtype == "s16":
+            operands = linear_s16(node, weights, self.lo, self.hi, fold=fold)
+        else:
+            operands = linear_s8(
+                node, weights, self.lo, self.hi, uniform_scale=True,
+                fold=fold or kernel.template == UNROLLED,
+                form=self.fixed_point(node) if kernel.integers else None,
+            )  # fmt: skip
+            operands.constants = {"w": np.ascontiguousarray(weights), **operands.constants}
         zero_point = operands.context["x_zero_point"]
-        operands.context |= {
-            "item_type": "int8_t",
-            "fill": zero_point,
-            "centre": offset_text(-zero_point),
-        }
-        packed = {"w": np.ascontiguousarray(weights)}
-        return Operands(operands.context, packed | operands.constants)
+        operands.context |= {"fill": zero_point, "centre": offset_text(-zero_point)}
+        return operands
 
     def _windowed(self, node: Node, operands: Operands) -> Lowering:
         x, y = node.input(0), node.output
         fill = operands.context["x_zero_point"]
-        window = image_window(self.geometry, x, y, fill if x.dtype is DType.S8 else 0.0)
+        window = image_window(self.geometry, x, y, 0.0 if x.dtype is DType.F32 else fill)
         context = operands.context | image_context(self.geometry, x, y)
         lowering = Lowering(context=context, constants=operands.constants, walk=window)
         return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)

@@ -10,7 +10,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.linear import Operands, bias_values, linear_s8
 from nn2wasm.ops.tiled import ROUNDED_BY_SUM, clamp_vectors, weight_zero_point
-from nn2wasm.ops.tiles import LANES, byte_stores, offset
+from nn2wasm.ops.tiles import LANES, offset, vector_stores
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 
 WIDEST = 8
@@ -80,7 +80,7 @@ def _bytes(
     for index in range(math.ceil(vectors / 4)):
         count = min(4, vectors - index * 4)
         sums = ", ".join(f"a{index * 4 + i}" for i in range(count))
-        stores = byte_stores(count * LANES, index * 16)
+        stores = vector_stores(count * LANES, index * 16)
         blocks.append({"index": index, "count": count, "sums": sums, "stores": stores})
     return {
         "blocks": blocks,

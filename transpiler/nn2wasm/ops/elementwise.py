@@ -36,6 +36,7 @@ from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.ops.spatial import offset_text
 from nn2wasm.ops.vectors import pairs_fit, simd_kernel
+from nn2wasm.ops.wide_activations import BINARY, binary_context
 from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.quant.binary_forms import IntegerForm, find_integer_form, fused_ratios
 
@@ -153,6 +154,7 @@ class Binary(KernelOp):
             integers=True,
         ),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
+        BINARY,
         Kernel(symbol="nn_binary__scalar", template="binary/any__scalar.c.j2", dtype="any"),
     )
 
@@ -204,7 +206,7 @@ class Binary(KernelOp):
         return self
 
     def kernel_dtype(self, node: Node) -> str:
-        return "s8" if node.output.quant is not None else "any"
+        return "any" if node.output.quant is None else node.output.dtype.value
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         vectors = kernel.needs and not kernel.integers
@@ -247,6 +249,8 @@ class Binary(KernelOp):
             constants = corrected.constants
         elif kernel.dtype == "s8":
             context |= self._s8_context(node, integer="int" in kernel.symbol)
+        elif kernel.dtype == "s16":
+            context |= {"expression": function.c_float} | binary_context(node, self.lo, self.hi)
         else:
             store = store_context(self.lo, self.hi)
             expression = function.c_float if a.dtype.is_float else function.c_int

@@ -30,12 +30,14 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.mve_linear import mve_gemm_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
+from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class Gemm(Linear):
     kernels = (
         *mve_gemm_kernels(),
         *simd_kernels("gemm", always),
+        *simd_kernels_s16("gemm", always),
         *dual_kernels("gemm", always),
         *with_integer_rows(
             Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
         ),
+        scalar_kernel("gemm"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -113,6 +117,10 @@ class Gemm(Linear):
             linear = linear_s8(
                 node, packed, self.lo, self.hi, fold=True, uniform_scale=True, form=form
             )
+            context |= linear.context
+            constants |= linear.constants
+        elif kernel.dtype == "s16":
+            linear = linear_s16(node, packed, self.lo, self.hi, fold=True)
             context |= linear.context
             constants |= linear.constants
         else:

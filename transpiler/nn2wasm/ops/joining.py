@@ -129,8 +129,8 @@ class Pad(Movement):
             self.value,
         )
 
-    def signed(self) -> Op | None:
-        return Pad(self.begin, self.end, self.value - 128)
+    def signed(self, node: Node) -> Op | None:
+        return Pad(self.begin, self.end, self.value - node.input(0).dtype.sign_offset)
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         x, y = node.input(0), node.output

@@ -68,11 +68,17 @@ class Linear(KernelOp):
         aligned[self.weight_axis] = -1
         return factor.reshape(aligned)
 
-    def signed(self) -> Op | None:
-        if self.output_dtype is not DType.U8:
+    def signed(self, node: Node) -> Op | None:
+        if self.output_dtype is None:
             return self
         op: Any = self
-        return replace(op, output_dtype=DType.S8)  # type: ignore[no-any-return]
+        return replace(op, output_dtype=self.output_dtype.signed)  # type: ignore[no-any-return]
+
+    def kernel_dtype(self, node: Node) -> str:
+        """That of the widest integers among inputs, weights and outputs."""
+        tensors = (node.input(0), node.input(1), node.output)
+        is_wide = any(tensor.dtype is DType.S16 for tensor in tensors)
+        return DType.S16.value if is_wide else super().kernel_dtype(node)
 
 
 @dataclass(slots=True)
@@ -145,12 +151,14 @@ def store_context(lo: float, hi: float) -> dict[str, Any]:
     return {"store_open": wrapped[0], "store_close": wrapped[1]}
 
 
-def requantize_context(lo: float, hi: float, quant: QuantParams) -> dict[str, Any]:
-    """Zero point and bounds of an 8-bit result, floats before the zero point is added; and how
-    templates make a byte of a sum: what stands before it, before and after its multiplier.
+def requantize_context(
+    lo: float, hi: float, quant: QuantParams, dtype: DType = DType.S8
+) -> dict[str, Any]:
+    """Zero point and bounds of a result of 8 or 16 bits, floats before the zero point is added; and
+    how templates make a byte of a sum: what stands before it, before and after its multiplier.
     """
     zero_point = int(quant.zero_point)
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    low, high = integer_bounds(lo, hi, quant, dtype)
     bounds = float_literal(low - zero_point), float_literal(high - zero_point)
     return {
         "y_zero_point": zero_point,
@@ -269,12 +277,12 @@ def linear_s8(
         context |= real_context(context)
     else:
         context |= requantize_context(lo, hi, y.quant)
-    context |= _scales(scale, constants, uniform=uniform_scale)
+    context |= scale_context(scale, constants, uniform=uniform_scale)
     context |= _weight_zero_points(sums.w_zero_point, constants)
     return Operands(context, constants)
 
 
-def _scales(scale: Array, constants: dict[str, Array], *, uniform: bool) -> dict[str, Any]:
+def scale_context(scale: Array, constants: dict[str, Array], *, uniform: bool) -> dict[str, Any]:
     """How kernels name the scale of a sum: one number, or a constant `scale`."""
     if uniform and np.all(scale == scale[:1]):
         number = float_literal(float(scale[0])) if scale.dtype.kind == "f" else str(scale[0])

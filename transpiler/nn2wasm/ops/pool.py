@@ -21,6 +21,7 @@ from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
+from nn2wasm.ops.linear_s16 import wide_context
 from nn2wasm.ops.mve_linear import mve_kernel
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool_simd import (
@@ -43,6 +44,7 @@ from nn2wasm.ops.spatial import (
     spatial_size,
 )
 from nn2wasm.ops.vectors import simd_kernel
+from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, average_context
 from nn2wasm.quant.fixed_point import FixedPoint
 
 QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
@@ -57,6 +59,7 @@ class MaxPool(KernelOp):
         simd_kernel("nn_maxpool_s8_16", "pool/max", "s8", half_fits),
         simd_kernel("nn_maxpool_f32_4", "pool/max", "f32", half_fits),
         Kernel(symbol="nn_maxpool_s8__scalar", template="pool/max__scalar.c.j2", dtype="s8"),
+        MAX_POOL,
         Kernel(symbol="nn_maxpool_f32__scalar", template="pool/max__scalar.c.j2", dtype="f32"),
     )
 
@@ -82,11 +85,11 @@ class MaxPool(KernelOp):
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         is_float = kernel.dtype == "f32"
-        fill = -math.inf if is_float else -128
+        fill = -math.inf if is_float else node.input(0).dtype.minimum
         lowering = pool_lowering(self.geometry, node, fill)
         lowering.context |= {
             "type": node.input(0).dtype.c_name,
-            "lowest": float_literal(-math.inf) if is_float else "-128",
+            "lowest": float_literal(fill) if is_float else str(fill),
         }
         if kernel.needs:
             lowering.context |= channel_context(node.input(0))
@@ -108,6 +111,7 @@ class AveragePool(KernelOp):
                 symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"
             )
         ),
+        AVERAGE_POOL,
         Kernel(
             symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
         ),
@@ -151,7 +155,7 @@ class AveragePool(KernelOp):
         context: dict[str, Any] = {"taps": taps, "varying": varying, "counts_parameter": ""}
         if varying:
             context["counts_parameter"] = "int valid_rows, "
-        if kernel.dtype == "s8":
+        if kernel.dtype != "f32":
             assert x.quant is not None
             assert y.quant is not None
             fill = int(x.quant.zero_point)
@@ -168,7 +172,9 @@ class AveragePool(KernelOp):
         lowering.context |= context
         if kernel.needs and not kernel.integers:
             lowering.context |= channel_context(x)
-        if kernel.dtype == "s8" and varying:
+        if kernel.dtype == "s16":
+            lowering.context |= average_context(taps)
+        if kernel.dtype != "f32" and varying:
             lowering.constants["ratios"] = factors
             c_type = lowering.context["scale_type"]
             lowering.context["counts_parameter"] += f"const {c_type} *restrict ratios, "
@@ -184,10 +190,13 @@ class AveragePool(KernelOp):
 
     def _factors(self, node: Node, kernel: Kernel) -> tuple[Array, dict[str, Any]]:
         """What sums of so many elements are multiplied by, and how templates make bytes of them."""
-        y = node.output.quant
-        assert y is not None
+        y = node.output
+        assert y.quant is not None
         form = self.fixed_point(node) if kernel.integers else None
-        context = requantize_context(-math.inf, math.inf, y)
+        if kernel.dtype == "s16":
+            context = wide_context(-math.inf, math.inf, y)
+        else:
+            context = requantize_context(-math.inf, math.inf, y.quant)
         factors = self._ratios(node)
         if form is None:
             return factors, context | {"ratio": float_literal(float(factors[-1]))}

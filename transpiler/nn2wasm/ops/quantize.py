@@ -84,10 +84,8 @@ class Quantize(KernelOp):
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return self if self.quant.axis is None else None
 
-    def signed(self) -> Op | None:
-        if self.dtype is not DType.U8:
-            return self
-        return Quantize(signed_quant(self.quant), DType.S8)
+    def signed(self, node: Node) -> Op | None:
+        return Quantize(signed_quant(self.quant, self.dtype), self.dtype.signed)
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         zero_point = self.quant.zero_point
@@ -164,8 +162,8 @@ class Dequantize(KernelOp):
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return self if self.quant.axis is None else None
 
-    def signed(self) -> Op | None:
-        return Dequantize(signed_quant(self.quant))
+    def signed(self, node: Node) -> Op | None:
+        return Dequantize(signed_quant(self.quant, node.input(0).dtype))
 
     def kernel_dtype(self, node: Node) -> str:
         return "q"
@@ -199,9 +197,9 @@ def _quant_axis(node: OnnxNode, tensor: Tensor) -> int | None:
     return node.axis(node.attr_int("axis", 1), len(tensor.shape))
 
 
-def signed_quant(quant: QuantParams) -> QuantParams:
-    """The meaning of u8 integers once they are 128 lower."""
-    return QuantParams(quant.scale, quant.zero_point - np.int32(128), quant.axis)
+def signed_quant(quant: QuantParams, dtype: DType) -> QuantParams:
+    """The meaning of integers of a type once they are signed: u8 128 lower, u16 32,768."""
+    return QuantParams(quant.scale, quant.zero_point - np.int32(dtype.sign_offset), quant.axis)
 
 
 def _require_per_tensor(node: OnnxNode, tensor: Tensor, quant: QuantParams) -> None:

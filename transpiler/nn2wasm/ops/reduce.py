@@ -323,7 +323,7 @@ class ArgExtreme(AxisFunction):
             index = find(x, self.axis)
         return [np.expand_dims(np.asarray(index, np.int64), self.axis)]
 
-    def signed(self) -> Op | None:
+    def signed(self, node: Node) -> Op | None:
         return self
 
     def kernel_dtype(self, node: Node) -> str:

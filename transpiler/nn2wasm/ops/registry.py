@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from nn2wasm.errors import InternalError
-from nn2wasm.ir import Node, Op
+from nn2wasm.ir import DType, Node, Op
 from nn2wasm.ops.kernel import Choice, Kernel, Lowering
 from nn2wasm.target import Target
 
@@ -58,6 +58,9 @@ class KernelOp(ImportOp):
     def kernel_dtype(self, node: Node) -> str:
         """Element type that the kernel computes on."""
         return node.input(0).dtype.value
+
+    def computes(self, dtype: DType) -> bool:
+        return any(kernel.dtype in (dtype.value, "any") for kernel in self.kernels)
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         raise NotImplementedError

@@ -12,8 +12,9 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import Operands, bias_values, float_literal, linear_s8
+from nn2wasm.ops.linear_s16 import linear_s16
 from nn2wasm.ops.tiles import FORMS, LANES, Tiling, fill_lanes, tile_sizes, tiles_context
-from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.target import SMALL
 
 PAIRS = Tiling(form=FORMS["nn_pairs"])
@@ -31,6 +32,7 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
     "simd128_shuffle": ("nn2wasm/simd128.h",),
     "simd128": ("nn2wasm/simd128.h",),
 }
+FORM_HEADERS: Mapping[str, tuple[str, ...]] = {"nn_shorts": ("nn2wasm/simd128_s16.h",)}
 Row = tuple[str, str, frozenset[str], Tiling]
 """Dtype, instruction set, what it needs of the target, tiling."""
 
@@ -102,7 +104,7 @@ def tiled_row(
         needs=needs,
         fits=fits if wide else lambda node: fits(node) or weight_zero_point(node),
         tiling=tiling,
-        headers=HEADERS[isa],
+        headers=(*HEADERS[isa], *FORM_HEADERS.get(tiling.form.name, ())),
         guard=tiling.form.guard,
     )
 
@@ -179,10 +181,14 @@ def linear_operands(
         floats = {"x_float": True, "y_float": True, "y_type": "float", "scaled": False}
         clamp, sizes = clamp_floats(lo, hi, tiling)
         return Operands(floats | clamp | {"fill": "0.0f"}, {"b": bias}, sizes)
-    linear = linear_s8(node, weights, lo, hi, fold=fold)
+    if node.input(0).dtype is DType.S16:
+        linear = linear_s16(node, weights, lo, hi, fold=fold, uniform_scale=False)
+    else:
+        linear = linear_s8(node, weights, lo, hi, fold=fold)
     bias, scale = linear.constants["b"], linear.constants["scale"]
     centred = centred_weights(node, weights).astype(np.int64)
-    largest = np.abs(bias.astype(np.int64)) + 128 * np.abs(centred).sum(1)
+    reach = -node.input(0).dtype.minimum
+    largest = np.abs(bias.astype(np.int64)) + reach * np.abs(centred).sum(1)
     constants = {
         "b": fill_lanes(bias.reshape(groups, -1)).reshape(-1),
         "scale": fill_lanes(scale.reshape(groups, -1)).reshape(-1),
@@ -195,6 +201,7 @@ def linear_operands(
         "x_float": False,
         "scaled": True,
         "y_float": linear.context["y_float"],
+        "y_short": node.output.dtype is DType.S16,
     }
     context |= {"y_type": linear.context["y_type"], "fill": "x_zero_point"}
     sizes = {"x_zero_point": linear.context["x_zero_point"]}
@@ -204,12 +211,14 @@ def linear_operands(
     quant = node.output.quant
     assert quant is not None
     safe = bool(np.all(largest * scale.astype(np.float64) < ROUNDED_BY_SUM))
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    dtype = node.output.dtype
+    low, high = integer_bounds(lo, hi, quant, dtype)
     context["requantize"] = (
         "nn_requantize4" if safe and not tiling.uniform else "nn_requantize4_any"
     )
-    clamped = (low, high) != (S8_MIN, S8_MAX) or tiling.uniform
-    context["clamp_open"] = "nn_clamp_bytes(" if clamped else ""
+    clamped = (low, high) != (dtype.minimum, dtype.maximum) or tiling.uniform
+    clamp_function = "nn_clamp_shorts(" if context["y_short"] else "nn_clamp_bytes("
+    context["clamp_open"] = clamp_function if clamped else ""
     context["clamp_close"] = ", y_lo, y_hi)" if clamped else ""
     sizes |= {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}
     return Operands(context, constants, sizes)
@@ -258,13 +267,15 @@ def tiled_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: flo
     m = pixel_chunk(total, pixel_bytes, tiling.height)
     tiling = tiling.for_pixels(m)
     operands = tiled_operands(node, weights[:, None], tiling, m, lo, hi)
-    staged = x.dtype is not DType.F32
+    uneven = pixel != k or tiling.uniform
+    staged = uneven if x.dtype is DType.S16 else x.dtype is not DType.F32
     operands.context |= NAMES | {
+        "staged_parameter": f"{tiling.form.item} *restrict staged, " if staged else "",
         "pad": "  ",
         "tile_in": "staged" if staged else "x",
         "tile_out": "y",
         "rowed": False,
-        "uneven": pixel != k or tiling.uniform,
+        "uneven": uneven,
         "segmented": False,
         "segment": "",
     }

@@ -188,7 +188,7 @@ def windowed(
 ) -> Lowering:
     """Walks over output rows, some a call, with scratch for that many staged items."""
     x, y = node.input(0), node.output
-    fill = operands.sizes["x_zero_point"] if x.dtype is DType.S8 else 0.0
+    fill = 0.0 if x.dtype is DType.F32 else operands.sizes["x_zero_point"]
     window = image_window(geometry, x, y, fill)
     if call_rows > 1:
         reach = (call_rows - 1) * geometry.stride[0] + geometry.kernel[0]

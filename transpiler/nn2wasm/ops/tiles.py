@@ -61,6 +61,7 @@ FORMS: Mapping[str, Form] = {
             widened_load="nn_wide_load",
         ),
         Form(name="nn_wide", depth=2, item="int16_t", weight="int16_t"),
+        Form(name="nn_shorts", depth=2, item="int16_t", weight="int8_t"),
         Form(name="nn_single", depth=1, item="float", weight="float"),
         Form(
             name="nn_quads",
@@ -314,6 +315,7 @@ def _tile(tiling: Tiling, height: int, width: int, stored: int) -> dict[str, Any
             "x_at": offset(i, "pixel"),
             "y_at": offset(i, "stride"),
             "blocks": _blocks(i, width, stored),
+            "shorts": _shorts(i, width, stored),
         }
         for i in range(height)
     ]
@@ -350,10 +352,20 @@ def _blocks(row: int, width: int, stored: int) -> list[dict[str, Any]]:
     blocks = []
     for first in range(0, width, 4):
         sums = [f"a{row}{j}" for j in range(first, min(first + 4, width))]
-        stores = byte_stores(min(stored - first * LANES, 16), first * LANES)
+        stores = vector_stores(min(stored - first * LANES, 16), first * LANES)
         blocks.append(
             {"index": first // 4, "count": len(sums), "sums": ", ".join(sums), "stores": stores}
         )
+    return blocks
+
+
+def _shorts(row: int, width: int, stored: int) -> list[dict[str, Any]]:
+    """The outputs of a pixel in 16 bits: two vectors of sums become one."""
+    blocks = []
+    for first in range(0, width, 2):
+        sums = [f"a{row}{j}" for j in (first, min(first + 1, width - 1))]
+        stores = vector_stores(min(stored - first * LANES, 8), first * LANES, item_bytes=2)
+        blocks.append({"index": first // 2, "sums": ", ".join(sums), "stores": stores})
     return blocks
 
 
@@ -364,20 +376,20 @@ def offset(value: int, unit: str = "") -> str:
     return f" + {value} * {unit}" if unit and value > 1 else f" + {unit or value}"
 
 
-def byte_stores(count: int, begin: int) -> list[dict[str, Any]]:
-    """Stores of the first `count` bytes of a vector, `begin` on from where the pixel begins."""
+def vector_stores(count: int, begin: int, *, item_bytes: int = 1) -> list[dict[str, Any]]:
+    """Stores of the first `count` integers of a vector, `begin` on from where the pixel begins."""
     stores: list[dict[str, Any]] = []
     at = 0
     for size in (16, 8, 4, 2, 1):
-        while count - at >= size:
-            lane = at // size
+        items = size // item_bytes
+        while items and count - at >= items:
             stores.append(
                 {
                     "bits": size * 8,
-                    "lane": lane,
+                    "lane": at // items,
                     "at": offset(begin + at),
                     "whole": size == 16,
                 }
             )
-            at += size
+            at += items
     return stores

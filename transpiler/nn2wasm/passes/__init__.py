@@ -12,6 +12,7 @@ from nn2wasm.passes.merge_views import merge_views
 from nn2wasm.passes.move_quantizers import move_quantizers
 from nn2wasm.passes.quantize_ops import quantize_ops
 from nn2wasm.passes.remove_constant_channels import remove_constant_channels
+from nn2wasm.passes.rescale import rescale
 from nn2wasm.passes.sign_bytes import sign_bytes
 from nn2wasm.passes.strip_io import strip_io
 from nn2wasm.passes.tabulate import tabulate
@@ -24,6 +25,7 @@ PIPELINE: tuple[Pass, ...] = (
     sign_bytes,  # from here on bytes are s8
     tabulate,  # before quantize_ops, which would take x · f(x) apart
     quantize_ops,
+    rescale,  # what neither a table nor an operation took
     drop_dead,  # dequantizers that nobody reads any more would count as readers
     strip_io,
     fold_constants,  # weights that stayed floats

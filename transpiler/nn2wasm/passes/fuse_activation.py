@@ -19,7 +19,7 @@ def fuse_activation(graph: Graph, options: PassOptions) -> int:
     count = 0
     edges = Edges(graph)
     for node in list(graph.nodes):
-        bounds = _bounds(node)
+        bounds = activation_bounds(node)
         before = edges.producer(node.inputs[0]) if bounds else None
         if bounds is None or before is None or not before.op.clamps:
             continue
@@ -36,7 +36,8 @@ def fuse_activation(graph: Graph, options: PassOptions) -> int:
     return count
 
 
-def _bounds(node: Node) -> tuple[float, float] | None:
+def activation_bounds(node: Node) -> tuple[float, float] | None:
+    """The bounds that Relu or Clip keeps a number within; None where the node is neither."""
     if isinstance(node.op, Clip):
         return node.op.lo, node.op.hi
     if isinstance(node.op, Unary) and node.op.function == "Relu":

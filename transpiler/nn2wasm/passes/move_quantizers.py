@@ -4,7 +4,7 @@
     M(Dequantize(q)) =  Dequantize(M(q))
     Quantize(Dequantize(q)) = q                 where both have one scale and zero point
 
-Rules: 8-bit integers, one per-tensor scale for all operands; a Pad's value must be exact in
+Rules: 8 or 16 bits, one per-tensor scale for all operands; a Pad's value must be exact in
 integers.
 """
 
@@ -68,7 +68,7 @@ def _hoist(graph: Graph, edges: Edges, node: Node) -> bool:
     if not readers or edges.is_output(node.output):
         return False
     first = readers[0].op
-    if not isinstance(first, Quantize) or first.quant.axis is not None or not first.dtype.is_byte:
+    if not isinstance(first, Quantize) or first.quant.axis is not None or not first.dtype.is_narrow:
         return False
     if not all(_same_quantizer(reader.op, first) for reader in readers):
         return False
@@ -114,7 +114,7 @@ def _sink(graph: Graph, edges: Edges, node: Node) -> bool:
         if tensor.dtype is not DType.F32:
             continue
         before = edges.producer(tensor, Dequantize)
-        if before is None or before.input(0).is_constant or not before.input(0).dtype.is_byte:
+        if before is None or before.input(0).is_constant or not before.input(0).dtype.is_narrow:
             return False
         sources.append(before)
     if not sources:
@@ -154,7 +154,11 @@ def _same_quantizer(op: Op, other: Quantize) -> bool:
 
 
 def _on_integers(op: Op, quant: QuantParams, dtype: DType) -> Op | None:
-    """The same movement of integers; None where its own value would be rounded."""
+    """The same movement of integers; None where its own value would be rounded, or where it has no
+    kernel for them.
+    """
+    if not op.computes(dtype.signed):
+        return None
     if not isinstance(op, Pad):
         return op
     value = np.asarray(op.value, np.float32)

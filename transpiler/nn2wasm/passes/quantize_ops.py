@@ -2,28 +2,32 @@
 
     Quantize(op(Dequantize(q), …)) = op(q, …)
 
-Rules: every activation comes from a DequantizeLinear of 8-bit integers with one scale; every reader
-of the result quantizes alike to 8 bits. Linear operations also need weights that are dequantized
-from 8-bit constants, with a scale for each output channel or one for all, and take a bias from
-dequantized or plain constants, rounded to the sum's scale x_scale · w_scale; without a quantizer
-behind them they give floats.
+Rules: every activation comes from a DequantizeLinear of integers of 8 or 16 bits with one scale;
+every reader of the result quantizes alike to such integers; with 16 bits, the operation has kernels
+for them. Linear operations also need weights that are dequantized from such constants, with a scale
+for each output channel or one for all, and take a bias from dequantized or plain constants, rounded
+to the sum's scale x_scale · w_scale; without a quantizer behind them they give floats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import DType, Graph, Node, QuantParams, Tensor
+from nn2wasm.ir import DType, Graph, Node, Tensor
 from nn2wasm.ops.folding import fold
 from nn2wasm.ops.linear import Linear
+from nn2wasm.ops.linear_s16 import fit_16_bits
 from nn2wasm.ops.quantize import Dequantize, Quantize
 from nn2wasm.passes.base import PassOptions
 from nn2wasm.passes.edges import Edges
 
 S32_LIMIT = 2**31 - 1
+BIAS_LIMIT = 2**61
+"""Of biases in 64 bits: there is room for the sum of products."""
 
 
 def quantize_ops(graph: Graph, options: PassOptions) -> int:
@@ -49,6 +53,12 @@ def _quantize_plain(graph: Graph, edges: Edges, node: Node) -> bool:
     quantizer = _quantizer(edges, node.output)
     if quantizer is None or not inputs or any(tensor is None for tensor in inputs):
         return False
+    dtype = _dtype(quantizer)
+    if not dtype.is_byte and not node.op.computes(dtype):
+        return False
+    inputs = [_widened(graph, tensor, dtype) for tensor in inputs]
+    if any(tensor is None or tensor.dtype is not dtype for tensor in inputs):
+        return False
     node.inputs = list(inputs)
     _write_integers(graph, edges, node, quantizer)
     return True
@@ -60,15 +70,19 @@ def _quantize_linear(graph: Graph, edges: Edges, node: Node, options: PassOption
     if x is None or x.quant is None or weight_source is None:
         return False
     w = weight_source.input(0)
-    if not w.is_constant or not w.dtype.is_byte or w.quant is None:
+    if not w.is_constant or not w.dtype.is_narrow or w.quant is None:
         return False
     assert isinstance(node.op, Linear)
     if w.quant.axis not in (None, node.op.weight_axis):
         return False
-    static, bias = _integer_bias(graph, edges, node, x.quant, w.quant, options)
+    quantizer = _quantizer(edges, node.output)
+    if not _computes(node, [x, w, quantizer.output if quantizer else None]):
+        return False
+    if not fit_16_bits(node.op, w):
+        return False
+    static, bias = _integer_bias(graph, edges, node, x, w, options)
     if not static:
         return False
-    quantizer = _quantizer(edges, node.output)
     node.inputs = [x, w, bias]
     op: Any = node.op
     if quantizer is None:
@@ -80,23 +94,30 @@ def _quantize_linear(graph: Graph, edges: Edges, node: Node, options: PassOption
 
 
 def _integers(edges: Edges, tensor: Tensor | None) -> Tensor | None:
-    """The 8-bit integers that the tensor was dequantized from, per tensor."""
+    """The integers that the tensor was dequantized from, per tensor."""
     before = edges.producer(tensor, Dequantize)
     if before is None:
         return None
     q = before.input(0)
-    if not q.dtype.is_byte or q.quant is None or q.quant.axis is not None:
+    if not q.dtype.is_narrow or q.quant is None or q.quant.axis is not None:
         return None
     return q
 
 
+def _widened(graph: Graph, tensor: Tensor | None, dtype: DType) -> Tensor | None:
+    """A constant of bytes where the others have 16 bits: the same numbers, as wide."""
+    if tensor is None or not tensor.is_constant or tensor.dtype.bytes >= dtype.bytes:
+        return tensor
+    return graph.constant(tensor.name, tensor.value.astype(dtype.numpy), tensor.quant)
+
+
 def _quantizer(edges: Edges, tensor: Tensor) -> Node | None:
-    """A node that quantizes the tensor to 8 bits as all its readers do."""
+    """A node that quantizes the tensor to 8 or 16 bits as all its readers do."""
     readers = edges.readers(tensor)
     if not readers or edges.is_output(tensor):
         return None
     first = readers[0].op
-    if not isinstance(first, Quantize) or not first.dtype.is_byte or first.quant.axis is not None:
+    if not isinstance(first, Quantize) or not first.dtype.is_narrow or first.quant.axis is not None:
         return None
     for reader in readers:
         op = reader.op
@@ -105,6 +126,12 @@ def _quantizer(edges: Edges, tensor: Tensor) -> Node | None:
         if not op.quant.same_as(first.quant):
             return None
     return readers[0]
+
+
+def _computes(node: Node, tensors: Sequence[Tensor | None]) -> bool:
+    """Whether the operation has kernels for the widest of those integers."""
+    is_wide = any(tensor is not None and not tensor.dtype.is_byte for tensor in tensors)
+    return not is_wide or node.op.computes(DType.S16)
 
 
 def _dtype(quantizer: Node) -> DType:
@@ -128,15 +155,19 @@ def _integer_bias(
     graph: Graph,
     edges: Edges,
     node: Node,
-    x: QuantParams,
-    w: QuantParams,
+    x: Tensor,
+    w: Tensor,
     options: PassOptions,
 ) -> tuple[bool, Tensor | None]:
-    """Whether the bias is static, and it in units of x_scale · w_scale, s32."""
+    """Whether the bias is static, and it in units of x_scale · w_scale: s32, or s64 where integers
+    of 16 bits make these units so small that it needs them.
+    """
     bias = node.optional(2)
     if bias is None:
         return True, None
-    scale = (x.scale * w.scale).astype(np.float32).reshape(-1)
+    assert x.quant is not None
+    assert w.quant is not None
+    scale = (x.quant.scale * w.quant.scale).astype(np.float32).reshape(-1)
     values, source = _static_bias(edges, bias, options)
     if values is None or values.size % scale.size:
         return False, None
@@ -146,7 +177,11 @@ def _integer_bias(
         if source.dtype is DType.S32 and np.allclose(own, scale, rtol=1e-5, atol=0):
             return True, graph.constant(bias.name, source.value.reshape(-1))
     integers = np.rint(values.reshape(-1).astype(np.float64) / scale.astype(np.float64))
-    clipped = np.clip(integers, -S32_LIMIT, S32_LIMIT).astype(np.int32)
+    is_wide = not (x.dtype.is_byte and w.dtype.is_byte)
+    if is_wide and np.abs(integers).max(initial=0) > S32_LIMIT:
+        clipped = np.clip(integers, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int64)
+    else:
+        clipped = np.clip(integers, -S32_LIMIT, S32_LIMIT).astype(np.int32)
     return True, graph.constant(bias.name, clipped)
 
 

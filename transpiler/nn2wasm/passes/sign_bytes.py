@@ -2,6 +2,8 @@
 
     real = (q − zero_point) · scale = ((q − 128) − (zero_point − 128)) · scale
 
+Likewise u16 tensors become s16, 32,768 lower.
+
 Rules: tensors with a meaning (`quant`) change; the network's own inputs and outputs keep their type
 and are flipped at the border, as are tensors that an operation reads as plain bytes.
 """
@@ -10,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nn2wasm.ir import DType, Graph, Node, QuantParams, Tensor
+from nn2wasm.ir import Graph, Node, QuantParams, Tensor
 from nn2wasm.ops.quantize import signed_quant
 from nn2wasm.ops.sign import FlipSign
 from nn2wasm.passes.base import PassOptions
@@ -19,7 +21,7 @@ from nn2wasm.passes.base import PassOptions
 def sign_bytes(graph: Graph, options: PassOptions) -> int:
     changed: dict[Tensor, Tensor] = {}
     for tensor in [*graph.inputs, *_written(graph), *graph.constants()]:
-        if tensor.dtype is DType.U8 and tensor.quant is not None:
+        if tensor.dtype.sign_offset and tensor.quant is not None:
             changed[tensor] = _signed(graph, tensor, tensor.quant)
     if not changed:
         return 0
@@ -28,7 +30,7 @@ def sign_bytes(graph: Graph, options: PassOptions) -> int:
         nodes += _rewrite(graph, node, changed)
     for index, tensor in enumerate(graph.outputs):
         if tensor in changed:
-            back = Tensor(graph.fresh(tensor.name), DType.U8, tensor.shape, tensor.quant)
+            back = Tensor(graph.fresh(tensor.name), tensor.dtype, tensor.shape, tensor.quant)
             nodes.append(_flip(graph, changed[tensor], back))
             graph.outputs[index] = back
     graph.nodes = nodes
@@ -40,18 +42,18 @@ def _written(graph: Graph) -> list[Tensor]:
 
 
 def _signed(graph: Graph, tensor: Tensor, quant: QuantParams) -> Tensor:
-    lower = signed_quant(quant)
+    dtype, lower = tensor.dtype.signed, signed_quant(quant, tensor.dtype)
     if tensor.data is not None:
-        data = (tensor.data.astype(np.int16) - 128).astype(np.int8)
+        data = (tensor.data.astype(np.int32) - tensor.dtype.sign_offset).astype(dtype.numpy)
         return graph.constant(tensor.name, data, lower)
-    return Tensor(graph.fresh(tensor.name), DType.S8, tensor.shape, lower, source=tensor.source)
+    return Tensor(graph.fresh(tensor.name), dtype, tensor.shape, lower, source=tensor.source)
 
 
 def _rewrite(graph: Graph, node: Node, changed: dict[Tensor, Tensor]) -> list[Node]:
     """The node on signed tensors, or between flips where it reads plain bytes."""
     if not any(t in changed for t in [*node.present_inputs, *node.outputs]):
         return [node]
-    signed = node.op.signed()
+    signed = node.op.signed(node)
     if signed is not None:
         node.op = signed
         node.inputs = [changed.get(t, t) if t is not None else None for t in node.inputs]
@@ -60,7 +62,7 @@ def _rewrite(graph: Graph, node: Node, changed: dict[Tensor, Tensor]) -> list[No
     before, after = [], []
     for index, tensor in enumerate(node.inputs):
         if tensor in changed and tensor is not None and not tensor.is_constant:
-            plain = Tensor(graph.fresh(tensor.name), DType.U8, tensor.shape)
+            plain = Tensor(graph.fresh(tensor.name), tensor.dtype, tensor.shape)
             before.append(_flip(graph, changed[tensor], plain))
             node.inputs[index] = plain
     for tensor in node.outputs:

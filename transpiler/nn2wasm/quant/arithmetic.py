@@ -5,6 +5,9 @@
 `acc` is an exact integer sum, `M` the float32 ratio (x_scale · w_scale) / y_scale with a rounding
 to float32 after each operation, and the product is rounded to float32 before it is rounded to an
 integer: two roundings, in this order, on every target. This is onnxruntime's QLinearConv.
+
+With 16-bit activations a sum may have up to 64 bits. float32(acc) is then still one rounding of the
+whole integer, half to even: the same number whether the sum is held in 32 bits or 64.
 """
 
 from __future__ import annotations

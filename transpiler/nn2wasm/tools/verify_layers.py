@@ -41,8 +41,6 @@ CHANGES_TENSORS = frozenset({"remove_constant_channels"})
 EXPLAINING_SAMPLES = 3
 """Samples that a second look at the layers takes: each is a comparison of every layer."""
 
-_SIGN = 128
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerDifference:
@@ -261,14 +259,20 @@ def _fits(tensor: Tensor, name: str | None, values: Mapping[str, Array]) -> bool
     if value is None or value.ndim != len(tensor.perm or value.shape):
         return False
     shape = value.shape if tensor.perm is None else tuple(value.shape[a] for a in tensor.perm)
-    signed = value.dtype == np.uint8 and tensor.dtype is DType.S8
-    return shape == tensor.shape and (signed or value.dtype == tensor.dtype.numpy)
+    is_same = value.dtype == tensor.dtype.numpy or _sign_offset(tensor, value) > 0
+    return shape == tensor.shape and is_same
+
+
+def _sign_offset(tensor: Tensor, value: Array) -> int:
+    """How far the compiled model's integers lie below the reference's unsigned ones."""
+    given = DType.of(value)
+    return given.sign_offset if given.signed is tensor.dtype else 0
 
 
 def _in_memory(tensor: Tensor, value: Array) -> Array:
     """The reference's value as the compiled model holds it."""
-    if value.dtype == np.uint8 and tensor.dtype is DType.S8:
-        value = (value.astype(np.int16) - _SIGN).astype(np.int8)
+    if offset := _sign_offset(tensor, value):
+        value = (value.astype(np.int32) - offset).astype(tensor.dtype.numpy)
     return np.ascontiguousarray(value if tensor.perm is None else value.transpose(tensor.perm))
 
 
