@@ -12,6 +12,7 @@ from nn2wasm.codegen import SourceTree, render
 from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
 from nn2wasm.errors import QuantizationError, TargetError
+from nn2wasm.estimate import Budget, check_artifact, check_plan
 from nn2wasm.files import write_file, write_files
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_import import import_onnx
@@ -53,6 +54,7 @@ class Options:
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
         disabled_passes: names of rewrites to leave out; results stay, cost grows.
+        budget: what `compile_model` refuses to exceed.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -62,6 +64,7 @@ class Options:
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
     disabled_passes: frozenset[str] = frozenset()
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,13 +179,17 @@ def compile_model(
     """
     path, kind = Path(output), output_kind(output)
     chosen = _target(target, kind, path)
+    budget = options.budget if options else Budget()
     compiled = plan_model(model, chosen, options)
+    check_plan(compiled.plan, budget)
     if kind is not ArtifactKind.C:
         data = build_artifact(generate(compiled), compiled.plan.target)
-        write_file(path, data)
         is_module = kind is ArtifactKind.WASM
         arena_bytes = compiled.plan.memory.arena_bytes
         memory_bytes = module_sizes(data).memory_bytes if is_module else arena_bytes
+        sizes = {"total_bytes": len(data), "memory_bytes": memory_bytes}
+        check_artifact(compiled.plan, budget, **sizes)
+        write_file(path, data)
         return Artifact(path, kind, compiled, len(data), memory_bytes, (path.name,))
     if path.suffix == ".c":
         files: Mapping[str, str | bytes] = amalgamate(generate(compiled, name=path.stem), path.stem)

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, get_args
 from nn2wasm.errors import TargetError, UnknownTarget
 
 Optimize: TypeAlias = Literal["speed", "size"]
-OPTIMIZE: tuple[str, ...] = get_args(Optimize)
+OPTIMIZE: tuple[Optimize, ...] = get_args(Optimize)
 SMALL = "small"
 """What kernels need that exist for small modules."""
 

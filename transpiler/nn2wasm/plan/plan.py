@@ -144,7 +144,7 @@ def _plan_memory(graph: Graph, calls: list[Call], alignment: int) -> MemoryPlan:
         call.backward = _walks_backward(holders[call.node.output])
     offsets = {tensor: storage.offset for tensor, storage in holders.items()}
     places = {index: storage.offset for index, storage in scratch.items()}
-    return MemoryPlan(offsets, places, arena_bytes, floor_bytes)
+    return MemoryPlan(offsets, places, arena_bytes, floor_bytes, tuple(everything))
 
 
 def _storages(graph: Graph, calls: list[Call], alignment: int) -> dict[Tensor, Storage]:

@@ -1,0 +1,45 @@
+"""Where the arena is fullest: the layer to change if a network takes too much RAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nn2wasm.plan.memory import Storage
+from nn2wasm.plan.plan import Call, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The step at which most of the arena is in use.
+
+    Attributes:
+        call: what runs then.
+        bytes: in use, those that two tensors share counted once.
+        storages: what they hold, largest first.
+    """
+
+    call: Call
+    bytes: int
+    storages: tuple[Storage, ...]
+
+
+def find_peak(plan: Plan) -> Peak | None:
+    """The fullest step, the first of equals; None where nothing runs."""
+    fullest: Peak | None = None
+    for call in plan.calls:
+        living = [s for s in plan.memory.storages if s.begin <= call.index <= s.end]
+        used = _covered(living)
+        if fullest is None or used > fullest.bytes:
+            largest_first = sorted(living, key=lambda s: (-s.bytes, s.offset))
+            fullest = Peak(call, used, tuple(largest_first))
+    return fullest
+
+
+def _covered(storages: Iterable[Storage]) -> int:
+    """Bytes that lie in any of the storages."""
+    total = reached = 0
+    for begin, end in sorted((s.offset, s.offset + s.bytes) for s in storages):
+        total += max(0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
