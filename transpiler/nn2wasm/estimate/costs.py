@@ -173,6 +173,8 @@ def _figures(target: Target, table: Mapping[str, Any]) -> Mapping[str, Any]:
             facts=[("known", ", ".join(targets))],
         )
     of_target = targets[target.name]
+    if isinstance(of_target, str):  # the target whose figures stand for its own
+        of_target = targets[of_target]
     chosen: Mapping[str, Any] = of_target.get(target.optimize) or next(iter(of_target.values()))
     return chosen
 
