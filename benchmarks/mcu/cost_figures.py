@@ -20,7 +20,7 @@ class LayerMeasured:
     """A layer of a network, compiled and run.
 
     Attributes:
-        symbol: its kernel.
+        kind: its kernel, as `nn2wasm.estimate.costs.kind_of` says.
         walk: what its function does around the kernel.
         work: what `nn2wasm.estimate.costs.work_of` says of it.
         instructions: of one run.
@@ -30,7 +30,7 @@ class LayerMeasured:
         library: functions that both call of the compiler's library.
     """
 
-    symbol: str
+    kind: str
     walk: str
     work: Mapping[str, int]
     instructions: int
@@ -43,7 +43,7 @@ class LayerMeasured:
 class FunctionMeasured:
     """A kernel's function: bytes, with the layer's around it where there is one function."""
 
-    symbol: str
+    kind: str
     code_bytes: int
     with_layer: str = ""
 
@@ -86,11 +86,11 @@ def figures_of(
     code: dict[str, list[float]] = defaultdict(list)
     for function in (f for network in networks for f in network.functions):
         inside = around[function.with_layer] if function.with_layer else 0
-        code[function.symbol].append(max(0.0, function.code_bytes - inside))
-    of_symbol: dict[str, list[LayerMeasured]] = defaultdict(list)
+        code[function.kind].append(max(0.0, function.code_bytes - inside))
+    of_kind: dict[str, list[LayerMeasured]] = defaultdict(list)
     for layer in layers:
-        of_symbol[layer.symbol].append(layer)
-    kernels = {symbol: _kernel(of_symbol[symbol], code[symbol]) for symbol in sorted(of_symbol)}
+        of_kind[layer.kind].append(layer)
+    kernels = {kind: _kernel(of_kind[kind], code[kind]) for kind in sorted(of_kind)}
     kernels["other"] = _kernel(layers, [median(median(each) for each in code.values())])
     kernels["other"]["library"] = []
     calls = [(len(network.layers), network.run_bytes) for network in networks]

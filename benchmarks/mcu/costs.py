@@ -27,16 +27,17 @@ from firmware import build_program, run_program, telling_of_layers
 
 import nn2wasm.estimate.costs as reader
 from nn2wasm.api import Compiled, Options, generate, plan_model
-from nn2wasm.target import OPTIMIZE, Target, find_target
+from nn2wasm.target import Optimize, Target, find_target
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parents[2] / "shared" / "models"
+PAGE = HERE.parents[1] / "docs" / "fit.md"
 TABLE = HERE.parents[1] / "transpiler" / "nn2wasm" / "estimate" / "costs.json"
 
 SEEN = """
 digits_cnn_f32 digits_cnn_ptq_qdq_s8 effnet_lite_64_ptq_qdq_s8 effnet_se_64_ptq_qdq_s8
 hello_sine_int8_tflite kw_conv1d_ptq_qdq_s8 mbv3_block_64_ptq_qdq_s8 micro_speech_int8_tflite
-person_detect_int8_tflite strww_dscnn1d_f32 tiny_transformer_f32 unet_small_64_f32
+person_detect_int8_tflite effnet_lite_64_f32 tiny_transformer_f32 unet_small_64_f32
 unet_small_64_ptq_qdq_s8
 """.split()
 """Networks that the figures come from: no more than 512 KB of flash, many kernels and shapes."""
@@ -46,8 +47,13 @@ ic_resnet8_f32 kws_dscnn_f32
 """.split()
 """The networks of MLPerf Tiny: errors are theirs, figures are not."""
 
+WAYS: tuple[Optimize, ...] = ("speed", "size")
+"""What code is made for; both run layer by layer, so that each can be told from the others."""
+
 INNERMOST = re.compile(r"[{\[][^{}\[\]]*[}\]]")
 INNERMOST_OF_TWO = re.compile(r'\{\n\s+"code": [^{}]*\{[^{}]*\}[^{}]*\}')
+
+MARKS = ("<!-- errors, written by make mcu-costs -->", "<!-- end of errors -->")
 
 TOLD_BYTES = 4
 """Of a call behind each layer, which tells of its end."""
@@ -77,11 +83,12 @@ def main() -> None:
         raise SystemExit(f"the networks are missing: {MODELS}")
     table = json.loads(TABLE.read_text()) if TABLE.is_file() else {"targets": {}}
     for name in arguments.targets.split(","):
-        table["targets"][name] = {way: measure(name, way, arguments.jobs) for way in OPTIMIZE}
+        table["targets"][name] = {way: measure(name, way, arguments.jobs) for way in WAYS}
     table["targets"] |= TAKEN_FROM
     order = [name for name in (*MEASURED_BY, *TAKEN_FROM) if name in table["targets"]]
     table["targets"] = {name: table["targets"][name] for name in order}
     TABLE.write_text(table_text(table))
+    PAGE.write_text(with_errors(PAGE.read_text(), table))
 
 
 def table_text(table: dict[str, Any]) -> str:
@@ -91,7 +98,26 @@ def table_text(table: dict[str, Any]) -> str:
     return INNERMOST_OF_TWO.sub(lambda match: " ".join(match[0].split()), text) + "\n"
 
 
-def measure(name: str, optimize: Any, jobs: int) -> dict[str, Any]:
+def with_errors(page: str, table: dict[str, Any]) -> str:
+    """The page with the errors of the table between its two marks."""
+    rows = [
+        "| target | measured on | flash | instructions |",
+        "|---|---|---|---|",
+    ]
+    for name, ways in table["targets"].items():
+        ways = table["targets"][ways] if isinstance(ways, str) else ways
+        errors = [
+            " / ".join(f"{figures[key]:.0%}" for figures in ways.values())
+            for key in ("flash_error", "instruction_error")
+        ]
+        core = next(iter(ways.values()))["measured_as"]
+        rows.append(f"| `{name}` | {core} | {errors[0]} | {errors[1]} |")
+    begin, end = (page.index(mark) for mark in MARKS)
+    head = page[: begin + len(MARKS[0])]
+    return "\n".join([head, *rows, page[end:]])
+
+
+def measure(name: str, optimize: Optimize, jobs: int) -> dict[str, Any]:
     """The figures of a target made for one thing."""
     by, core = MEASURED_BY[name]
     board = board_of(by)
@@ -155,19 +181,19 @@ def _describe(
     frames = []
     for call, count in zip(plan.calls, instructions, strict=True):
         layer = next(n for n in made.sizes if n.startswith(f"network_{call.index:02d}_"))
-        kernel, symbol = functions.name_of(call), call.choice.kernel.symbol
+        kernel, kind = functions.name_of(call), reader.kind_of(call)
         inside = kernel not in made.sizes
         if inside or kernel not in alone:
             size = made.sizes[layer if inside else kernel]
             walk = reader.walk_of(call) if inside else ""
-            network.functions.append(FunctionMeasured(symbol, size, walk))
+            network.functions.append(FunctionMeasured(kind, size, walk))
         alone.add(kernel)
         stack = made.frames[layer] + made.frames.get(kernel, 0)
         frames.append(stack)
         called = made.library[layer] | made.library.get(kernel, frozenset())
         network.layers.append(
             LayerMeasured(
-                symbol, reader.walk_of(call), reader.work_of(call), count,
+                kind, reader.walk_of(call), reader.work_of(call), count,
                 None if inside else made.sizes[layer], stack, called,
             )
         )  # fmt: skip

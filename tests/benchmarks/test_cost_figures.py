@@ -15,7 +15,7 @@ from cost_figures import (
     fit_instructions,
 )
 from cost_objects import measure_object
-from costs import table_text
+from costs import PAGE, TABLE, table_text, with_errors
 
 from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.target import find_target
@@ -24,11 +24,11 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits" / "digits_i
 TERMS = ("macs", "outputs", "inputs", "rows", "calls")
 
 
-def layer(symbol: str, instructions: float, **work: int) -> LayerMeasured:
+def layer(kind: str, instructions: float, **work: int) -> LayerMeasured:
     amounts = dict.fromkeys(TERMS, 0) | {"calls": 1} | work
-    around = 20 if symbol == "nn_shared" else None
+    around = 20 if kind == "nn_shared" else None
     library = frozenset({"memcpy"})
-    return LayerMeasured(symbol, "window", amounts, round(instructions), around, 64, library)
+    return LayerMeasured(kind, "window", amounts, round(instructions), around, 64, library)
 
 
 def test_factors_are_found_again():
@@ -90,3 +90,12 @@ def test_the_table_has_a_line_for_each_kernel():
     assert json.loads(text) == table
     assert sum('"nn_' in line for line in text.splitlines()) == 2
     assert max(len(line) for line in text.splitlines()) > 60
+
+
+def test_the_page_and_the_file_are_as_written():
+    """Both come from one run of `make mcu-costs`."""
+    text = TABLE.read_text(encoding="utf-8")
+    table = json.loads(text)
+    assert table_text(table) == text
+    page = PAGE.read_text(encoding="utf-8")
+    assert with_errors(page, table) == page

@@ -47,3 +47,10 @@ def test_every_tensor_has_a_storage_at_its_offset(plan):
 
 def test_nothing_runs():
     assert find_peak(make_plan(Graph("empty"), find_target("c"))) is None
+
+
+def test_what_does_not_live_then_is_not_held(plan):
+    peak = find_peak(plan)
+    step = plan.segments.index(peak.segment)
+    living = {s for s in plan.memory.storages if s.begin <= step <= s.end}
+    assert set(peak.storages) == living

@@ -164,7 +164,7 @@ def test_a_smaller_image_fits(digits_f32):
 
 def test_memory_outside_the_chip(digits):
     board = replace(
-        find_board("STM32F746G-DISCO"), name="tiny", flash_bytes=12 * 1024, ram_bytes=1024
+        find_board("STM32F746G-DISCO"), name="tiny", flash_bytes=8 * 1024, ram_bytes=512
     )
     needs = fit_model(digits, Room(target=board.target))
     found = remedies_of(digits, Room.of(board))
@@ -178,7 +178,7 @@ def test_memory_outside_the_chip(digits):
 
 
 def test_the_smallest_board_that_is_enough(digits_f32):
-    room = Room(target=M4, flash_bytes=8 * 1024, ram_bytes=1024)
+    room = Room(target=M4, flash_bytes=8 * 1024, ram_bytes=512)
     (change,) = (c for c in remedies_of(digits_f32, room) if c.startswith("take "))
     fitting = [f for f in fit_boards(digits_f32) if f.fits and f.target == M4]
     assert change.startswith(f"take {fitting[0].board} (")

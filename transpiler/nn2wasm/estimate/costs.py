@@ -26,6 +26,8 @@ from nn2wasm.ops.kernel import Rows, Window
 from nn2wasm.plan import Call, Plan
 from nn2wasm.target import Target
 
+STRIDED = " strided"
+"""Behind a kernel's name, for layers whose windows are more than a row apart."""
 OTHER = "other"
 """The entry for kernels that are like none that was measured."""
 
@@ -79,6 +81,14 @@ def work_of(call: Call) -> dict[str, int]:
     }
 
 
+def kind_of(call: Call) -> str:
+    """The entry of a layer's kernel: windows that step over columns are another story, since
+    compilers unroll loops whose bounds padding does not move.
+    """
+    walk, symbol = call.lowering.walk, call.choice.kernel.symbol
+    return f"{symbol}{STRIDED}" if isinstance(walk, Window) and walk.stride > 1 else symbol
+
+
 def walk_of(call: Call) -> str:
     """What a layer's function does around its kernel."""
     walk = call.lowering.walk
@@ -102,7 +112,7 @@ def estimate(plan: Plan, table: Mapping[str, Any] | None = None) -> Estimate:
     """
     figures = _figures(plan.target, _table() if table is None else table)
     kernels = figures["kernels"]
-    costs = [_cost(kernels, call.choice.kernel.symbol) for call in plan.calls]
+    costs = [_cost(kernels, kind_of(call)) for call in plan.calls]
     library = {name for cost in costs for name in cost["library"]}
     instructions = [
         sum(cost["instructions"].get(key, 0.0) * value for key, value in work_of(call).items())
@@ -110,6 +120,7 @@ def estimate(plan: Plan, table: Mapping[str, Any] | None = None) -> Estimate:
     ]
     weight_bytes, table_bytes = _constant_bytes(plan)
     symbols = dict.fromkeys(call.choice.kernel.symbol for call in plan.calls)
+    known = {kind.removesuffix(STRIDED) for kind in kernels}
     return Estimate(
         weight_bytes=weight_bytes,
         table_bytes=table_bytes,
@@ -121,15 +132,15 @@ def estimate(plan: Plan, table: Mapping[str, Any] | None = None) -> Estimate:
         flash_error=figures["flash_error"],
         instruction_error=figures["instruction_error"],
         measured_as=figures["measured_as"],
-        unmeasured=tuple(symbol for symbol in symbols if symbol not in kernels),
+        unmeasured=tuple(symbol for symbol in symbols if symbol not in known),
     )
 
 
 def _code_bytes(plan: Plan, figures: Mapping[str, Any]) -> float:
     """Each kernel's function once, and what every layer has around its call."""
     functions = KernelSet(plan.calls)
-    symbols = {functions.name_of(call): call.choice.kernel.symbol for call in plan.calls}
-    code = sum(_cost(figures["kernels"], symbol)["code"] for symbol in symbols.values())
+    kinds = {functions.name_of(call): kind_of(call) for call in reversed(plan.calls)}
+    code = sum(_cost(figures["kernels"], kind)["code"] for kind in kinds.values())
     around = sum(figures["around"][walk_of(call)] for call in plan.calls)
     calls = figures["network"]["layer"] * len(plan.calls)
     return float(code + around + calls + figures["network"]["code"])
@@ -150,19 +161,20 @@ def _constant_bytes(plan: Plan) -> tuple[int, int]:
     return of_weights, total - of_weights
 
 
-def _cost(kernels: Mapping[str, Any], symbol: str) -> Mapping[str, Any]:
+def _cost(kernels: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """The figures of a kernel, or of the one most like it: same op and type, same op, any."""
-    if symbol in kernels:
-        found: Mapping[str, Any] = kernels[symbol]
-        return found
+    symbol = kind.removesuffix(STRIDED)
+    exact = (kind, symbol, f"{symbol}{STRIDED}")
+    found = next((known for known in exact if known in kernels), None)
     words = symbol.partition("__")[0].split("_")
     for length in (3, 2):
-        for known in kernels:
-            if known.partition("__")[0].split("_")[:length] == words[:length]:
-                similar: Mapping[str, Any] = kernels[known]
-                return similar
-    other: Mapping[str, Any] = kernels[OTHER]
-    return other
+        if found is None:
+            similar = (
+                k for k in kernels if k.partition("__")[0].split("_")[:length] == words[:length]
+            )
+            found = next(similar, None)
+    cost: Mapping[str, Any] = kernels[found or OTHER]
+    return cost
 
 
 def _figures(target: Target, table: Mapping[str, Any]) -> Mapping[str, Any]:

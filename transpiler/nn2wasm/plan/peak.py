@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nn2wasm.plan.memory import Storage
-from nn2wasm.plan.plan import Call, Plan
+from nn2wasm.plan.plan import Call, Plan, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,25 +14,34 @@ class Peak:
     """The step at which most of the arena is in use.
 
     Attributes:
-        call: what runs then.
+        segment: what runs then.
         bytes: in use, those that two tensors share counted once.
         storages: what they hold, largest first.
     """
 
-    call: Call
+    segment: Segment
     bytes: int
     storages: tuple[Storage, ...]
+
+    @property
+    def call(self) -> Call:
+        """The layer of the segment that writes most."""
+        return max(self.segment.calls, key=lambda c: (c.node.output.bytes, -c.index))
 
 
 def find_peak(plan: Plan) -> Peak | None:
     """The fullest step, the first of equals; None where nothing runs."""
     fullest: Peak | None = None
-    for call in plan.calls:
-        living = [s for s in plan.memory.storages if s.begin <= call.index <= s.end]
+    coming = sorted(plan.memory.storages, key=lambda s: -s.begin)
+    living: list[Storage] = []
+    for step, segment in enumerate(plan.segments):
+        while coming and coming[-1].begin <= step:
+            living.append(coming.pop())
+        living = [s for s in living if s.end >= step]
         used = _covered(living)
         if fullest is None or used > fullest.bytes:
             largest_first = sorted(living, key=lambda s: (-s.bytes, s.offset))
-            fullest = Peak(call, used, tuple(largest_first))
+            fullest = Peak(segment, used, tuple(largest_first))
     return fullest
 
 

@@ -71,30 +71,20 @@ def find_remedies(
 def _other_options(
     model: ModelSource, now: FitReport, room: Room, options: Options
 ) -> Iterator[Remedy]:
-    """Every option alone that helps; all of them together where none suffices."""
-    alternatives = [
-        (f"--optimize {each}", replace(options, optimize=each))
-        for each in OPTIMIZE
-        if each != now.optimize
-    ]
+    """Every option that helps alone; where none suffices, two of them together."""
+    aims = [each for each in OPTIMIZE if each != now.optimize]
+    alone = [(f"--optimize {aim}", replace(options, optimize=aim)) for aim in aims]
+    together = []
     if not options.io_integers:
-        alternatives.append(("--io int8", replace(options, io_integers=True)))
-    helping: list[tuple[str, Options, Remedy]] = []
-    for words, changed in alternatives:
-        remedy = _planned(model, now, room, words, changed)
-        if remedy is not None:
-            helping.append((words, changed, remedy))
-    yield from (remedy for _, _, remedy in helping)
-    if len(helping) > 1 and not any(remedy.fits for _, _, remedy in helping):
-        together = options
-        for _, changed, _ in helping:
-            optimize = changed.optimize or together.optimize
-            io_integers = changed.io_integers or together.io_integers
-            together = replace(together, optimize=optimize, io_integers=io_integers)
-        words = " ".join(words for words, _, _ in helping)
-        remedy = _planned(model, now, room, words, together)
-        if remedy is not None:
-            yield remedy
+        integers = "--io int8"
+        together = [(f"{w} {integers}", replace(o, io_integers=True)) for w, o in alone]
+        alone.append((integers, replace(options, io_integers=True)))
+    for alternatives in (alone, together):
+        tried = (_planned(model, now, room, words, changed) for words, changed in alternatives)
+        helping = [remedy for remedy in tried if remedy is not None]
+        yield from helping
+        if any(remedy.fits for remedy in helping):
+            return
 
 
 def _planned(
