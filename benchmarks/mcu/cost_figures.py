@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from nn2wasm.estimate.costs import STRIDED
+
 TERMS = ("macs", "outputs", "inputs", "rows", "calls")
+LEAST_VARIETY = 5
+"""Different layers from which on windows of both strides have figures of their own."""
 SLACK = 2000
 """Instructions by which small layers may be wrong without counting for much."""
 
@@ -90,6 +94,11 @@ def figures_of(
     of_kind: dict[str, list[LayerMeasured]] = defaultdict(list)
     for layer in layers:
         of_kind[layer.kind].append(layer)
+    for kind in [kind for kind in of_kind if kind.endswith(STRIDED)]:
+        plain = kind.removesuffix(STRIDED)
+        if min(_variety(of_kind[kind]), _variety(of_kind.get(plain, []))) < LEAST_VARIETY:
+            of_kind.setdefault(plain, []).extend(of_kind.pop(kind))
+            code[plain] += code.pop(kind, [])
     kernels = {kind: _kernel(of_kind[kind], code[kind]) for kind in sorted(of_kind)}
     kernels["other"] = _kernel(layers, [median(median(each) for each in code.values())])
     kernels["other"]["library"] = []
@@ -106,6 +115,11 @@ def figures_of(
         "library": dict(sorted(library.items())),
         "run_stack": max(network.run_stack for network in networks),
     }
+
+
+def _variety(layers: Sequence[LayerMeasured]) -> int:
+    """How many layers differ in what they do."""
+    return len({tuple(layer.work.values()) for layer in layers})
 
 
 def _around(layers: Sequence[LayerMeasured]) -> dict[str, float]:
@@ -135,11 +149,10 @@ def fit_instructions(layers: Sequence[LayerMeasured]) -> dict[str, float]:
     what it reads and writes.
     """
     multiplies = any(layer.work["macs"] for layer in layers)
-    order = ["macs", "outputs", "calls", "rows", "inputs"]
-    if not multiplies:
-        order = ["outputs", "inputs", "calls", "rows"]
-    distinct = {tuple(layer.work.values()) for layer in layers}
-    terms = order[: max(1, min(len(order), len(distinct) // 2))]
+    order = ["macs", "outputs", "calls"] if multiplies else ["outputs", "inputs", "calls"]
+    if any(layer.work["rows"] > layer.work["outputs"] for layer in layers):
+        order.append("rows")
+    terms = order[: max(1, _variety(layers) // 2)]
     wanted = np.array([layer.instructions for layer in layers], np.float64)
     weights = 1.0 / (wanted + SLACK)
     amounts = np.array([[layer.work[term] for term in terms] for layer in layers], np.float64)
