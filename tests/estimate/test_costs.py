@@ -45,9 +45,9 @@ def test_every_kernel_was_measured(target, optimize, name):
 def test_figures_are_plausible(target, optimize):
     figures = TABLE["targets"][target][optimize]
     assert 0 < figures["flash_error"] <= 0.25
-    assert 0 < figures["instruction_error"] <= 0.35
+    assert 0 < figures["instruction_error"] <= 0.4
     for symbol, kernel in figures["kernels"].items():
-        assert 0 < kernel["code"] < 20_000, symbol
+        assert 0 <= kernel["code"] < 20_000, symbol
         assert kernel["instructions"], symbol
         assert all(factor > 0 for factor in kernel["instructions"].values()), symbol
         assert 0 <= kernel["stack"] < 2_000, symbol

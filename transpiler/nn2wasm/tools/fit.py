@@ -164,18 +164,26 @@ def fit_model(model: ModelSource, room: Board | Room, options: Options | None = 
 
 def fit_boards(model: ModelSource, options: Options | None = None) -> list[FitReport]:
     """The same for all boards, in the order of the table; planned once for each target."""
-    plans: dict[str, Compiled] = {}
-    reports = []
-    for board in all_boards():
-        if board.target not in plans:
-            plans[board.target] = plan_model(model, find_target(board.target), options)
-        reports.append(report(plans[board.target], Room.of(board)))
-    return reports
+    plans: dict[str, tuple[Compiled, Estimate]] = {}
+    for target in dict.fromkeys(board.target for board in all_boards()):
+        compiled = plan_model(model, find_target(target), options)
+        plans[target] = (compiled, estimate(compiled.plan))
+    return [
+        report(plans[board.target][0], Room.of(board), plans[board.target][1])
+        for board in all_boards()
+    ]
 
 
-def report(compiled: Compiled, room: Room) -> FitReport:
-    """What a plan takes of the room."""
-    plan, costs = compiled.plan, estimate(compiled.plan)
+def report(compiled: Compiled, room: Room, costs: Estimate | None = None) -> FitReport:
+    """What a plan takes of the room.
+
+    Args:
+        compiled: the plan.
+        room: what it is to fit into.
+        costs: the plan's estimate, where it is known already.
+    """
+    plan = compiled.plan
+    costs = costs or estimate(plan)
     flash, ram = _flash(costs, room), _ram(compiled, costs, room)
     cycles = cycles_per_instruction(room.board.target if room.board else room.target)
     seconds = costs.instructions * cycles / room.clock_hz if room.clock_hz else None

@@ -63,7 +63,7 @@ def find_remedies(
         *_quantized(compiled, now),
         *_smaller_input(compiled, now),
         *_outside_the_chip(now, room),
-        *_other_boards(compiled, now, room),
+        *_other_boards(now, room),
     ]
     return tuple(sorted([*tried, *computed], key=lambda remedy: not remedy.fits))
 
@@ -161,13 +161,14 @@ def _outside_the_chip(now: FitReport, room: Room) -> Iterator[Remedy]:
         yield _remedy(now, change, now.flash.total, now.ram.stack)
 
 
-def _other_boards(compiled: Compiled, now: FitReport, room: Room) -> Iterator[Remedy]:
+def _other_boards(now: FitReport, room: Room) -> Iterator[Remedy]:
     """The smallest board that takes the network as it was planned: of its target, or any if it
     is none of a board's.
     """
     boards = [board for board in all_boards() if board.target == room.target] or all_boards()
     for board in boards:
-        if report(compiled, Room.of(board, room.target)).fits:
+        enough_flash = now.flash.total <= board.flash_bytes
+        if enough_flash and now.ram.total <= board.ram_bytes:
             change = f"take {board.name} ({board.ram_bytes:,} RAM, {board.flash_bytes:,} flash)"
             enough = _remedy(now, change, now.flash.total, now.ram.total)
             yield replace(enough, fits=True)
