@@ -77,6 +77,12 @@ def test_ram_of_a_module_is_its_linear_memory(tmp_path):
     build(tmp_path / "m.wasm", ram_bytes=65536)
 
 
+def test_ram_of_a_library_is_its_arena(tmp_path):
+    need = plan_model(DIGITS, find_target("host")).plan.memory.arena_bytes
+    assert f"{need:,} bytes of RAM" in refused(tmp_path / "m.so", ram_bytes=need - 1).message
+    build(tmp_path / "m.so", ram_bytes=need)
+
+
 def test_an_old_file_survives(tmp_path):
     (tmp_path / "m.wasm").write_bytes(b"old")
     with pytest.raises(OverBudget):
