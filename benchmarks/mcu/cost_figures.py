@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.estimate.costs import STRIDED
+from nn2wasm.estimate.costs import VARIANTS, symbol_of
 
 TERMS = ("macs", "outputs", "inputs", "rows", "calls")
-LEAST_VARIETY = 5
-"""Different layers from which on windows of both strides have figures of their own."""
+LEAST_VARIETY = 3
+"""Different layers from which on a variant of windows has figures of its own."""
 SLACK = 2000
 """Instructions by which small layers may be wrong without counting for much."""
 
@@ -94,8 +94,8 @@ def figures_of(
     of_kind: dict[str, list[LayerMeasured]] = defaultdict(list)
     for layer in layers:
         of_kind[layer.kind].append(layer)
-    for kind in [kind for kind in of_kind if kind.endswith(STRIDED)]:
-        plain = kind.removesuffix(STRIDED)
+    for kind in [kind for kind in of_kind if kind.endswith(VARIANTS)]:
+        plain = symbol_of(kind)
         if min(_variety(of_kind[kind]), _variety(of_kind.get(plain, []))) < LEAST_VARIETY:
             of_kind.setdefault(plain, []).extend(of_kind.pop(kind))
             code[plain] += code.pop(kind, [])

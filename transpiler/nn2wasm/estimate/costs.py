@@ -26,8 +26,8 @@ from nn2wasm.ops.kernel import Rows, Window
 from nn2wasm.plan import Call, Plan
 from nn2wasm.target import Target
 
-STRIDED = " strided"
-"""Behind a kernel's name, for layers whose windows are more than a row apart."""
+STRIDED, NARROW = VARIANTS = (" strided", " narrow")
+"""Behind a kernel's name: windows more than a row apart; one product in each row of a window."""
 OTHER = "other"
 """The entry for kernels that are like none that was measured."""
 
@@ -82,11 +82,20 @@ def work_of(call: Call) -> dict[str, int]:
 
 
 def kind_of(call: Call) -> str:
-    """The entry of a layer's kernel: windows that step over columns are another story, since
-    compilers unroll loops whose bounds padding does not move.
+    """The entry of a layer's kernel: its name, and which of `VARIANTS` its windows are. Compilers
+    unroll loops over columns or not, according to how padding moves their bounds.
     """
-    walk, symbol = call.lowering.walk, call.choice.kernel.symbol
-    return f"{symbol}{STRIDED}" if isinstance(walk, Window) and walk.stride > 1 else symbol
+    walk, symbol, work = call.lowering.walk, call.choice.kernel.symbol, work_of(call)
+    if not isinstance(walk, Window):
+        return symbol
+    if work["macs"] == work["rows"]:
+        return f"{symbol}{NARROW}"
+    return f"{symbol}{STRIDED}" if walk.stride > 1 else symbol
+
+
+def symbol_of(kind: str) -> str:
+    """The kernel's name in an entry's."""
+    return kind.partition(" ")[0]
 
 
 def walk_of(call: Call) -> str:
@@ -120,7 +129,7 @@ def estimate(plan: Plan, table: Mapping[str, Any] | None = None) -> Estimate:
     ]
     weight_bytes, table_bytes = _constant_bytes(plan)
     symbols = dict.fromkeys(call.choice.kernel.symbol for call in plan.calls)
-    known = {kind.removesuffix(STRIDED) for kind in kernels}
+    known = {symbol_of(kind) for kind in kernels}
     return Estimate(
         weight_bytes=weight_bytes,
         table_bytes=table_bytes,
@@ -163,8 +172,8 @@ def _constant_bytes(plan: Plan) -> tuple[int, int]:
 
 def _cost(kernels: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """The figures of a kernel, or of the one most like it: same op and type, same op, any."""
-    symbol = kind.removesuffix(STRIDED)
-    exact = (kind, symbol, f"{symbol}{STRIDED}")
+    symbol = symbol_of(kind)
+    exact = (kind, symbol, *(symbol + variant for variant in VARIANTS))
     found = next((known for known in exact if known in kernels), None)
     words = symbol.partition("__")[0].split("_")
     for length in (3, 2):
