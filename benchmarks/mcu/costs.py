@@ -20,6 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from cost_figures import FunctionMeasured, LayerMeasured, NetworkMeasured, figures_of
 from cost_objects import MeasuredObject, library_bytes, measure_object
 from emulated_boards import Board, board_of
@@ -164,8 +165,6 @@ def _network(path: Path, target: Target, board: Board) -> tuple[Compiled, Networ
 
 def _feeds(path: Path, compiled: Compiled) -> dict[str, Any]:
     """The first recorded sample."""
-    import numpy as np
-
     with np.load(path.with_suffix(".npz")) as arrays:
         inputs = compiled.plan.graph.inputs
         return {tensor.name: arrays[f"in_{i}"][0] for i, tensor in enumerate(inputs)}
@@ -177,17 +176,17 @@ def _describe(
     """Turns sizes and frames of C functions into those of layers and kernels."""
     plan = compiled.plan
     functions = reader.KernelSet(plan.calls)
-    alone: set[str] = set()
+    counted: set[str] = set()
     frames = []
     for call, count in zip(plan.calls, instructions, strict=True):
         layer = next(n for n in made.sizes if n.startswith(f"network_{call.index:02d}_"))
         kernel, kind = functions.name_of(call), reader.kind_of(call)
         inside = kernel not in made.sizes
-        if inside or kernel not in alone:
+        if inside or kernel not in counted:
             size = made.sizes[layer if inside else kernel]
             walk = reader.walk_of(call) if inside else ""
             network.functions.append(FunctionMeasured(kind, size, walk))
-        alone.add(kernel)
+        counted.add(kernel)
         stack = made.frames[layer] + made.frames.get(kernel, 0)
         frames.append(stack)
         called = made.library[layer] | made.library.get(kernel, frozenset())
