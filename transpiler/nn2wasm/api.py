@@ -12,6 +12,7 @@ from nn2wasm.codegen import SourceTree, render
 from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
 from nn2wasm.errors import QuantizationError, TargetError
+from nn2wasm.estimate import Budget, check_artifact, check_plan
 from nn2wasm.files import write_files
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_import import import_onnx
@@ -58,6 +59,7 @@ class Options:
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
         disabled_passes: names of rewrites to leave out; results stay, cost grows.
+        budget: what `compile_model` refuses to exceed.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -70,6 +72,7 @@ class Options:
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
     disabled_passes: frozenset[str] = frozenset()
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +188,20 @@ def compile_model(
     """
     path, kind = Path(output), output_kind(output)
     chosen = _target(target, kind, path)
+    budget = options.budget if options else Budget()
     compiled = plan_model(model, chosen, options)
+    check_plan(compiled.plan, budget)
     if kind is not ArtifactKind.C:
         tree = generate(compiled)
         data = build_artifact(tree, compiled.plan.target)
         from_host = compiled.plan.target.weights == FROM_HOST
         beside = {path.with_suffix(WEIGHTS_SUFFIX).name: tree.weights} if from_host else {}
-        write_files(path.parent, {path.name: data, **beside}, make_folder=False)
         arena_bytes = compiled.plan.memory.arena_bytes
         is_module = kind is ArtifactKind.WASM
         memory_bytes = module_sizes(data).memory_bytes if is_module else arena_bytes
         total = len(data) + sum(map(len, beside.values()))
+        check_artifact(compiled.plan, budget, total_bytes=total, memory_bytes=memory_bytes)
+        write_files(path.parent, {path.name: data, **beside}, make_folder=False)
         return Artifact(path, kind, compiled, total, memory_bytes, (path.name, *beside))
     if path.suffix == ".c":
         tree = generate(compiled, name=path.stem)

@@ -69,12 +69,14 @@ class MemoryPlan:
         scratch: begin of each step's scratch.
         arena_bytes: size of the arena.
         floor_bytes: what no plan for these kernels in this order can go below.
+        storages: all that has a place, scratch included.
     """
 
     offsets: dict[Tensor, int]
     scratch: dict[int, int]
     arena_bytes: int
     floor_bytes: int
+    storages: tuple[Storage, ...] = ()
 
 
 def plan_offsets(storages: Sequence[Storage], steps: int) -> tuple[int, int]:

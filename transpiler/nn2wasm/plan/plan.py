@@ -140,7 +140,7 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
         for call, step in zip(calls, steps, strict=True)
         if step in scratch
     }
-    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes)
+    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes, tuple(everything))
     return Plan(graph, target, tuple(placed), memory)
 
 
