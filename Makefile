@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-mcu docs clean
+.PHONY: demo test lint bench bench-mcu mcu-costs docs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -26,6 +26,9 @@ bench: $(VENV)/ready-bench
 
 bench-mcu: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/mcu/run.py $(ARGS)
+
+mcu-costs: $(VENV)/ready-dev
+	$(BIN)/python benchmarks/mcu/costs.py $(ARGS)
 
 docs: $(VENV)/ready-dev
 	$(BIN)/nn2wasm ops --markdown > docs/operators.md

@@ -59,6 +59,7 @@ def build_program(
     *,
     layers: bool = False,
     compiler: str = "zig",
+    network: Path | None = None,
 ) -> Path:
     """Compiles and links a program that runs the network on each sample.
 
@@ -70,12 +71,14 @@ def build_program(
         folder: an empty one, for the sources and the program.
         layers: tell how many instructions each layer takes.
         compiler: "zig" or "gcc".
+        network: the object of `tree`, where that is compiled already.
     """
     if layers:
         tree = telling_of_layers(tree)
     write_sources(tree, folder)
     (folder / "inputs.c").write_text(_inputs_text(tree, samples))
-    sources = [str(BOARDS / board.startup), str(BOARDS / "program.c"), "inputs.c", f"{tree.name}.c"]
+    sources = [str(BOARDS / board.startup), str(BOARDS / "program.c"), "inputs.c"]
+    sources.append(str(network or f"{tree.name}.c"))
     flags = [*_macros(tree, len(samples)), f"-I{BOARDS}"]
     scripts = [(BOARDS / name).read_text() for name in (board.memory, "sections.ld")]
     (folder / "board.ld").write_text("".join(scripts))

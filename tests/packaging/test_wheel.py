@@ -97,6 +97,7 @@ def test_wheel_holds_the_data(distributions):
             if path.is_file():
                 assert f"nn2wasm/{path.relative_to(REPOSITORY).as_posix()}" in names
     assert "nn2wasm/py.typed" in names
+    assert {"nn2wasm/tools/boards.json", "nn2wasm/estimate/costs.json"} <= names
     stray = {PurePosixPath(name).parts[0] for name in names}
     assert {part for part in stray if not part.endswith(".dist-info")} == {"nn2wasm"}
     assert not [name for name in names if "__pycache__" in name or "_cache" in name]

@@ -14,8 +14,11 @@ from nn2wasm.version import __version__
 if TYPE_CHECKING:
     from nn2wasm.api import Artifact, Options, compile_model
     from nn2wasm.errors import Nn2wasmError
+    from nn2wasm.estimate import Budget
     from nn2wasm.loaders import Session, TensorInfo, load
+    from nn2wasm.tools.boards import find_board
     from nn2wasm.tools.difference import Tolerance
+    from nn2wasm.tools.fit import FitReport, Room, fit_boards, fit_model
     from nn2wasm.tools.inspect import inspect_model
     from nn2wasm.tools.verify import VerifyReport, verify_model
     from nn2wasm.tools.verify_layers import LayersReport, verify_layers
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "nn2wasm.api": ("Artifact", "Options", "compile_model"),
     "nn2wasm.errors": ("Nn2wasmError",),
+    "nn2wasm.estimate": ("Budget",),
     "nn2wasm.loaders": ("Session", "TensorInfo", "load"),
+    "nn2wasm.tools.boards": ("find_board",),
     "nn2wasm.tools.difference": ("Tolerance",),
+    "nn2wasm.tools.fit": ("FitReport", "Room", "fit_boards", "fit_model"),
     "nn2wasm.tools.inspect": ("inspect_model",),
     "nn2wasm.tools.verify": ("VerifyReport", "verify_model"),
     "nn2wasm.tools.verify_layers": ("LayersReport", "verify_layers"),
@@ -32,15 +38,21 @@ _HOMES = {
 
 __all__ = [
     "Artifact",
+    "Budget",
+    "FitReport",
     "LayersReport",
     "Nn2wasmError",
     "Options",
+    "Room",
     "Session",
     "TensorInfo",
     "Tolerance",
     "VerifyReport",
     "__version__",
     "compile_model",
+    "find_board",
+    "fit_boards",
+    "fit_model",
     "inspect_model",
     "load",
     "verify_layers",

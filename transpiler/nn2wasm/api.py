@@ -13,6 +13,7 @@ from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
 from nn2wasm.codegen.package_kinds import DEFAULT_PACKAGE, find_package_kind
 from nn2wasm.errors import QuantizationError, TargetError
+from nn2wasm.estimate import Budget, check_artifact, check_plan
 from nn2wasm.files import depfile_text, write_file, write_files
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_import import import_onnx
@@ -60,6 +61,7 @@ class Options:
         io_integers: strip float quantizers at the border: the host handles integers.
         limits: what an untrusted model may ask for.
         disabled_passes: names of rewrites to leave out; results stay, cost grows.
+        budget: what `compile_model` refuses to exceed.
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
@@ -73,6 +75,7 @@ class Options:
     io_integers: bool = False
     limits: Limits = field(default_factory=Limits)
     disabled_passes: frozenset[str] = frozenset()
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,23 +206,26 @@ def compile_model(
             hint="end the output's name with '/', or leave --package out",
         )
     package_kind = find_package_kind(package or DEFAULT_PACKAGE)
+    budget = options.budget if options else Budget()
     compiled = plan_model(model, chosen, options)
+    check_plan(compiled.plan, budget)
     folder: Path
     files: Mapping[str, str | bytes]
     if is_folder:
         folder, files = path, c_package(generate(compiled), package_kind)
     else:
         folder, files = path.parent, _files_beside(path, compiled, kind)
+    contents = [text.encode() if isinstance(text, str) else text for text in files.values()]
+    total, memory_bytes = sum(map(len, contents)), compiled.plan.memory.arena_bytes
+    if kind is ArtifactKind.WASM:
+        memory_bytes = module_sizes(contents[0]).memory_bytes
+    if kind is not ArtifactKind.C:
+        check_artifact(compiled.plan, budget, total_bytes=total, memory_bytes=memory_bytes)
     if depfile is not None:
         outputs = [(folder / name).as_posix() for name in files]
         text = depfile_text(outputs, compiled.sources)
         write_file(Path(depfile), text, sources=compiled.sources)
     write_files(folder, files, make_folder=is_folder, sources=compiled.sources)
-    contents = [text.encode() if isinstance(text, str) else text for text in files.values()]
-    memory_bytes = compiled.plan.memory.arena_bytes
-    if kind is ArtifactKind.WASM:
-        memory_bytes = module_sizes(contents[0]).memory_bytes
-    total = sum(map(len, contents))
     return Artifact(path, kind, compiled, total, memory_bytes, tuple(files))
 
 

@@ -10,8 +10,8 @@
     │  └─ DynamicShape          a size that must be known; names the option that fixes it
     ├─ QuantizationError        scales or zero points that mean nothing
     ├─ TargetError
-    │  ├─ UnknownTarget         lists the known ones, suggests the nearest
-    │  └─ OverBudget            a size above a stated limit
+    │  ├─ UnknownTarget         no such target or board; suggests the nearest
+    │  └─ OverBudget            a size above a stated limit or budget
     ├─ ToolchainError           the compiler is missing or refused our C
     ├─ RunError                 wrong input name, shape or dtype; a trap
     ├─ VerificationFailed       outputs differ by more than the tolerance

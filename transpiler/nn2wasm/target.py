@@ -21,7 +21,7 @@ FROM_HOST: Weights = "host"
 IN_MODULE: Weights = "flash"
 RESIDENT: Weights = "resident"
 Optimize: TypeAlias = Literal["speed", "size", "memory"]
-OPTIMIZE: tuple[str, ...] = get_args(Optimize)
+OPTIMIZE: tuple[Optimize, ...] = get_args(Optimize)
 SMALL = "small"
 """What kernels need that exist for small modules."""
 LEAST_MEMORY = "least_memory"

@@ -25,6 +25,8 @@ VERBS = {
     "run": "run a compiled model on arrays",
     "verify": "compare a compiled model with onnxruntime or onnx",
     "inspect": "layers, kernels, sizes and memory of a model or module",
+    "fit": "whether a model fits a board, before anything is compiled or flashed",
+    "boards": "boards that `fit` knows",
     "targets": "what can be compiled for",
     "ops": "ONNX operators that can be compiled",
     "loader": "write the JavaScript that runs a module",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 from typing import TYPE_CHECKING
 
 from nn2wasm.cli import model_options
 from nn2wasm.cli.output import Progress, print_json
+from nn2wasm.cli.quantities import byte_count, decimal_count
 from nn2wasm.cli.table import count, harmless
 
 if TYPE_CHECKING:
@@ -31,12 +33,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     model_options.add_arguments(parser, target="by default what the output's ending suggests")
+    group = parser.add_argument_group("budgets", "write nothing where one is exceeded; docs/fit.md")
+    ram = "linear memory of a module; for C arena and stack"
+    group.add_argument("--max-ram", metavar="BYTES", type=byte_count, help=f"64K, 1.5M; {ram}")
+    flash = "the module; for C constants and code"
+    group.add_argument("--max-flash", metavar="BYTES", type=byte_count, help=f"the same; {flash}")
+    group.add_argument(
+        "--max-macs", metavar="N", type=decimal_count, help="multiply-accumulates of a run: 7.5M"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     from nn2wasm.api import compile_model
+    from nn2wasm.estimate import Budget
 
-    options = model_options.read(arguments)
+    budget = Budget(
+        ram_bytes=arguments.max_ram, flash_bytes=arguments.max_flash, macs=arguments.max_macs
+    )
+    options = dataclasses.replace(model_options.read(arguments), budget=budget)
     with Progress(f"compiling {os.path.basename(arguments.model)}", shown=not arguments.quiet):
         artifact = compile_model(
             arguments.model,

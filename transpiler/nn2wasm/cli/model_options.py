@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from nn2wasm.cli.quantities import byte_count
 from nn2wasm.target import FEEDS, OPTIMIZE, WEIGHTS
 
 if TYPE_CHECKING:
     from nn2wasm.api import Options
-
-BYTE_UNITS = {"K": 1024, "M": 1024**2}
 
 Shape = tuple[str, tuple[int, ...]]
 
@@ -137,14 +136,6 @@ def _number(least: float, kind: Callable[[str], float], text: str) -> float:
 def positive(text: str) -> int:
     """A whole number above zero, for argparse."""
     return int(_number(1, int, text))
-
-
-def byte_count(text: str) -> int:
-    """A number of bytes for argparse: 36864, 36K or 1.5M."""
-    number, unit = text, 1
-    if text[-1:].upper() in BYTE_UNITS:
-        number, unit = text[:-1], BYTE_UNITS[text[-1:].upper()]
-    return int(_number(1 / unit, float, number) * unit)
 
 
 def not_negative(text: str) -> float:

@@ -71,6 +71,7 @@ class MemoryPlan:
         floor_bytes: what no plan for these kernels in this order can go below.
         state_offset: begin of the counts of rows that are kept between calls, where the host feeds
             rows.
+        storages: all that has a place, scratch included.
     """
 
     offsets: dict[Tensor, int]
@@ -78,6 +79,7 @@ class MemoryPlan:
     arena_bytes: int
     floor_bytes: int
     state_offset: int | None = None
+    storages: tuple[Storage, ...] = ()
 
 
 def plan_offsets(storages: Sequence[Storage], steps: int) -> tuple[int, int]:

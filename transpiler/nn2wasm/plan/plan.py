@@ -147,7 +147,7 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
         if step in scratch
     }
     state_offset = state.offset if state else None
-    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes, state_offset)
+    memory = MemoryPlan(offsets, places, arena_bytes, floor_bytes, state_offset, tuple(everything))
     return Plan(graph, target, tuple(placed), memory)
 
 
