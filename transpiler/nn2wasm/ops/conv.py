@@ -32,6 +32,7 @@ from nn2wasm.ops.linear import (
     store_context,
 )
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.packed_fields import field_kernels, field_rows
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
 from nn2wasm.ops.spatial import (
@@ -71,6 +72,11 @@ def _needs_small_depthwise(node: Node) -> str:
     return _needs_depthwise(node)
 
 
+def _outputs_of_group(node: Node) -> int:
+    op: Conv = node.op  # type: ignore[assignment]
+    return node.output.shape[-1] // op.groups
+
+
 def _needs_pointwise(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
@@ -86,6 +92,7 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        *field_kernels(_outputs_of_group),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
             template="depthwise/s8__scalar.c.j2",
@@ -189,6 +196,9 @@ class Conv(Linear):
                 "conv": self._tiled_rows,
             }
             return tiled[kind](node, kernel)
+        if "interp" in kernel.needs:
+            weights = self._weights(node)
+            return field_rows(node, weights, self.geometry, self.groups, self.lo, self.hi)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node)
 

@@ -139,6 +139,15 @@ def requantize_context(lo: float, hi: float, quant: QuantParams) -> dict[str, An
     }
 
 
+def output_scales(node: Node) -> Array:
+    """The factor between a sum and the output's integers, for each output or for all."""
+    x, w, y = node.input(0).quant, node.input(1).quant, node.output.quant
+    assert x is not None
+    assert w is not None
+    assert y is not None
+    return ratio(x.scale, w.scale.reshape(-1), y.scale)
+
+
 def linear_s8(
     node: Node,
     weights: Array,
@@ -187,13 +196,13 @@ def linear_s8(
         "y_type": y.dtype.c_name,
     }
     constants: dict[str, Array] = {"b": bias.astype(np.int32)}
-    w_scale = np.broadcast_to(w.quant.scale.reshape(-1), (count,))
     if y.dtype is DType.F32:
+        w_scale = np.broadcast_to(w.quant.scale.reshape(-1), (count,))
         scale = (x.quant.scale * w_scale).astype(np.float32)
         context |= store_context(lo, hi)
     else:
         assert y.quant is not None
-        scale = ratio(x.quant.scale, w_scale, y.quant.scale)
+        scale = np.broadcast_to(output_scales(node), (count,))
         context |= requantize_context(lo, hi, y.quant)
     context |= _scales(scale, constants, uniform=uniform_scale)
     context |= _weight_zero_points(w_zero_point, constants)

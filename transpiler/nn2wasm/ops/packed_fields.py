@@ -1,0 +1,192 @@
+"""Three sums in one 64-bit word, where executed operations are what costs: proofs and packing.
+
+Three pixels lie in fields of 21 bits of a word (runtime_c's fields.h). A word times a weight is
+three products; sums of them are exact while each lies in [-2^20, 2^20). How many products that
+allows is proven here from the weights, for each input there can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
+from nn2wasm.ops.linear import linear_s8, output_scales
+from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
+from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
+from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+
+INTERP = frozenset({"interp"})
+"""What kernels need that are made for interpreters."""
+HEADERS = ("nn2wasm/fields.h",)
+FIELD_LIMIT = 2**20
+PIXELS = 3
+STEP = 4
+"""Products of an output that the innermost loop writes out."""
+WIDE, NARROW = 8, 4
+"""Outputs of a block."""
+
+
+def block_width(outputs: int) -> int:
+    """Outputs of a block: as many as waste no work."""
+    return WIDE if outputs >= 2 * WIDE or outputs == WIDE else NARROW
+
+
+def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
+    """Rows for convolutions: blocks of each width.
+
+    `outputs`: how many outputs of a node read the same inputs.
+    """
+
+    def row(width: int) -> Kernel:
+        def fits(node: Node) -> str:
+            wanted = block_width(outputs(node))
+            refusal = f"blocks of {wanted} suit it" if wanted != width else ""
+            return _refusal(node, outputs(node)) or refusal
+
+        return Kernel(
+            symbol=f"nn_conv_s8_{PIXELS}x{width}__interp",
+            template="conv/s8__interp.c.j2",
+            dtype="s8",
+            needs=INTERP,
+            fits=fits,
+            headers=HEADERS,
+        )
+
+    return row(WIDE), row(NARROW)
+
+
+def _refusal(node: Node, outputs: int) -> str:
+    """Why a node with so many outputs a group is not computed in fields; empty where it is."""
+    if outputs < NARROW:
+        return f"fewer than {NARROW} outputs"
+    if node.output.dtype is not DType.S8:
+        return "its output is not 8-bit"
+    if not np.all(np.isfinite(output_scales(node))):
+        return "a scale is not finite"
+    return weight_zero_point(node)
+
+
+def field_parts(weights: Array) -> tuple[int, int]:
+    """Length and number of the parts in which products of [n][k] weights are summed in fields.
+
+    Parts are equal and as few as keep the sum of each in its field, whatever bytes the input has.
+    """
+    k = weights.shape[1]
+    wide = weights.astype(np.int64)
+    ends = np.stack([wide * S8_MIN, wide * S8_MAX])
+    lows, highs = ends.min(0), ends.max(0)
+    parts = 0
+    while True:
+        parts += 1
+        part = -(-k // (parts * STEP)) * STEP
+        starts = range(0, k, part)
+        low = min(int(lows[:, s : s + part].sum(1).min(initial=0)) for s in starts)
+        high = max(int(highs[:, s : s + part].sum(1).max(initial=0)) for s in starts)
+        if low >= -FIELD_LIMIT and high < FIELD_LIMIT:
+            return part, parts
+
+
+def pack_blocks(weights: Array, width: int, products: int) -> Array:
+    """[n][k] to [blocks][products][width]: zeros behind the last product, the last block the last
+    outputs.
+    """
+    n, k = weights.shape
+    padded = np.zeros((n, products), weights.dtype)
+    padded[:, :k] = weights
+    return padded[block_outputs(n, width)].reshape(-1, width, products).transpose(0, 2, 1)
+
+
+def block_outputs(n: int, width: int) -> list[int]:
+    """Outputs in the order of blocks; the last begins early enough to be whole."""
+    whole = n // width * width
+    return [*range(whole), *(range(n - width, n) if whole < n else ())]
+
+
+def field_rows(
+    node: Node, weights: Array, geometry: Geometry, groups: int, lo: float, hi: float
+) -> Lowering:
+    """Convolution with [oc][ic / groups][kh][kw] weights, an output row at a time.
+
+    Args:
+        node: inputs x, w, optional b; channels last.
+        weights: of `node`.
+        geometry: of the window.
+        groups: of channels.
+        lo: least real result.
+        hi: largest real result.
+    """
+    x, y = node.input(0), node.output
+    assert x.quant is not None
+    kh, kw = geometry.kernel
+    c, ow, oc = x.shape[-1], spatial_size(y.shape, True)[1], y.shape[-1]
+    n = oc // groups
+    apart = groups > 1 or geometry.dilation[1] > 1
+    taps = kw if apart else 1
+    products = weights.transpose(0, 2, 3, 1).reshape(oc, -1)
+    columns = [count * c for count in column_padding(geometry, x.shape[-2], ow)]
+    lowering = _field_sums(node, products, n, lo, hi)
+    lowering.context |= ANY_WINDOW
+    lowering.sizes |= {
+        "pixels": ow,
+        "pixel": geometry.stride[1] * c,
+        "window": kh,
+        "taps": taps,
+        "tap": geometry.dilation[1] * c,
+        "run": products.shape[1] // (kh * taps),
+        "groups": groups,
+        "stride": oc,
+        "left": columns[0],
+        "inside": columns[1],
+        "right": columns[2],
+    }
+    if columns[0] + columns[2]:
+        lowering.scratch_bytes += kh * sum(columns)
+    window = image_window(geometry, x, y, int(x.quant.zero_point))
+    lowering.walk = window
+    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Lowering:
+    """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
+    quant = node.output.quant
+    assert quant is not None
+    width = block_width(n)
+    part, parts = field_parts(weights)
+    linear = linear_s8(node, weights, lo, hi, fold=True)
+    order = np.asarray(block_outputs(n, width))
+    groups = weights.shape[0] // n
+    order = np.concatenate([order + n * group for group in range(groups)])
+    offset = parts * FIELD_LIMIT
+    bias = (linear.constants["b"].astype(np.int64) - offset).astype(np.uint32).view(np.int32)
+    packed = [pack_blocks(w, width, part * parts) for w in np.split(weights, groups)]
+    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    blocks = -(-n // width)
+    steps = [
+        {"index": step, "weights": [step * width + lane for lane in range(width)]}
+        for step in range(STEP)
+    ]
+    return Lowering(
+        context={"width": width, "depth": STEP, "lanes": list(range(width)), "steps": steps},
+        sizes={
+            "x_zero_point": linear.context["x_zero_point"],
+            "y_zero_point": int(quant.zero_point),
+            "y_lo": low,
+            "y_hi": high,
+            "part": part,
+            "parts": parts,
+            "blocks": blocks,
+            "outputs": n,
+            "overlap": blocks * width - n,
+        },
+        constants={
+            "w": np.concatenate([p.reshape(-1) for p in packed]),
+            "b": bias[order],
+            "scale": linear.constants["scale"][order],
+        },
+        scratch_bytes=part * parts * 8,
+        scratch_type="uint64_t",
+    )
