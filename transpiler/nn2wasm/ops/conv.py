@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.depthwise_fields import depthwise_field_kernel, depthwise_fields
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -32,7 +33,7 @@ from nn2wasm.ops.linear import (
     store_context,
 )
 from nn2wasm.ops.onnx_node import OnnxNode
-from nn2wasm.ops.packed_fields import field_kernels, field_rows
+from nn2wasm.ops.packed_fields import INTERP, field_kernels, field_rows
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
 from nn2wasm.ops.spatial import (
@@ -72,6 +73,11 @@ def _needs_small_depthwise(node: Node) -> str:
     return _needs_depthwise(node)
 
 
+def _geometry(node: Node) -> Geometry:
+    op: Conv = node.op  # type: ignore[assignment]
+    return op.geometry
+
+
 def _outputs_of_group(node: Node) -> int:
     op: Conv = node.op  # type: ignore[assignment]
     return node.output.shape[-1] // op.groups
@@ -92,6 +98,7 @@ class Conv(Linear):
         *simd_kernels("depthwise", _needs_small_depthwise),
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
+        depthwise_field_kernel(_needs_depthwise, _geometry),
         *field_kernels(_outputs_of_group),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
@@ -196,8 +203,10 @@ class Conv(Linear):
                 "conv": self._tiled_rows,
             }
             return tiled[kind](node, kernel)
-        if "interp" in kernel.needs:
+        if kernel.needs >= INTERP:
             weights = self._weights(node)
+            if kind == "depthwise":
+                return depthwise_fields(node, weights, self.geometry, self.lo, self.hi)
             return field_rows(node, weights, self.geometry, self.groups, self.lo, self.hi)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node)

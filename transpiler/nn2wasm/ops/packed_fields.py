@@ -13,7 +13,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
-from nn2wasm.ops.linear import linear_s8, output_scales
+from nn2wasm.ops.linear import Operands, linear_s8, output_scales
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
@@ -22,7 +22,9 @@ from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 INTERP = frozenset({"interp"})
 """What kernels need that are made for interpreters."""
 HEADERS = ("nn2wasm/fields.h",)
-FIELD_LIMIT = 2**20
+FIELD_BITS, WORD_BYTES = 21, 8
+FIELD_LIMIT = 2 ** (FIELD_BITS - 1)
+"""Sums reach from this below zero to one below this."""
 PIXELS = 3
 STEP = 4
 """Products of an output that the innermost loop writes out."""
@@ -45,7 +47,8 @@ def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
         def fits(node: Node) -> str:
             wanted = block_width(outputs(node))
             refusal = f"blocks of {wanted} suit it" if wanted != width else ""
-            return _refusal(node, outputs(node)) or refusal
+            few = f"fewer than {NARROW} outputs" if outputs(node) < NARROW else ""
+            return few or refusal or fields_refusal(node)
 
         return Kernel(
             symbol=f"nn_conv_s8_{PIXELS}x{width}__interp",
@@ -59,10 +62,8 @@ def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
     return row(WIDE), row(NARROW)
 
 
-def _refusal(node: Node, outputs: int) -> str:
-    """Why a node with so many outputs a group is not computed in fields; empty where it is."""
-    if outputs < NARROW:
-        return f"fewer than {NARROW} outputs"
+def fields_refusal(node: Node) -> str:
+    """Why a linear node on bytes is not computed in fields; empty where it is."""
     if node.output.dtype is not DType.S8:
         return "its output is not 8-bit"
     if not np.all(np.isfinite(output_scales(node))):
@@ -97,7 +98,8 @@ def pack_blocks(weights: Array, width: int, products: int) -> Array:
     n, k = weights.shape
     padded = np.zeros((n, products), weights.dtype)
     padded[:, :k] = weights
-    return padded[block_outputs(n, width)].reshape(-1, width, products).transpose(0, 2, 1)
+    blocks = padded[block_outputs(n, width)].reshape(-1, width, products)
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1))
 
 
 def block_outputs(n: int, width: int) -> list[int]:
@@ -128,9 +130,9 @@ def field_rows(
     taps = kw if apart else 1
     products = weights.transpose(0, 2, 3, 1).reshape(oc, -1)
     columns = [count * c for count in column_padding(geometry, x.shape[-2], ow)]
-    lowering = _field_sums(node, products, n, lo, hi)
-    lowering.context |= ANY_WINDOW
-    lowering.sizes |= {
+    operands = _field_sums(node, products, n, lo, hi)
+    operands.context |= ANY_WINDOW
+    operands.sizes |= {
         "pixels": ow,
         "pixel": geometry.stride[1] * c,
         "window": kh,
@@ -143,50 +145,65 @@ def field_rows(
         "inside": columns[1],
         "right": columns[2],
     }
-    if columns[0] + columns[2]:
-        lowering.scratch_bytes += kh * sum(columns)
     window = image_window(geometry, x, y, int(x.quant.zero_point))
-    lowering.walk = window
+    lowering = operands.lowering(window)
+    staged = kh * sum(columns) if columns[0] + columns[2] else 0
+    words = operands.sizes["part"] * operands.sizes["parts"]
+    lowering.scratch_bytes = words * WORD_BYTES + staged
+    lowering.scratch_type = "uint64_t"
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
-def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Lowering:
+def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Operands:
     """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
-    quant = node.output.quant
-    assert quant is not None
-    width = block_width(n)
+    width, groups = block_width(n), weights.shape[0] // n
     part, parts = field_parts(weights)
-    linear = linear_s8(node, weights, lo, hi, fold=True)
+    operands = field_operands(node, weights, parts, lo, hi)
     order = np.asarray(block_outputs(n, width))
-    groups = weights.shape[0] // n
     order = np.concatenate([order + n * group for group in range(groups)])
-    offset = parts * FIELD_LIMIT
-    bias = (linear.constants["b"].astype(np.int64) - offset).astype(np.uint32).view(np.int32)
-    packed = [pack_blocks(w, width, part * parts) for w in np.split(weights, groups)]
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
-    blocks = -(-n // width)
+    packed = [pack_blocks(group, width, part * parts) for group in np.split(weights, groups)]
+    operands.constants = {"w": np.concatenate(packed)} | {
+        name: array[order] for name, array in operands.constants.items()
+    }
     steps = [
         {"index": step, "weights": [step * width + lane for lane in range(width)]}
         for step in range(STEP)
     ]
-    return Lowering(
-        context={"width": width, "depth": STEP, "lanes": list(range(width)), "steps": steps},
+    lanes = list(range(width))
+    operands.context |= {"width": width, "depth": STEP, "lanes": lanes, "steps": steps}
+    blocks = -(-n // width)
+    operands.sizes |= {
+        "part": part,
+        "parts": parts,
+        "blocks": blocks,
+        "outputs": n,
+        "overlap": blocks * width - n,
+    }
+    return operands
+
+
+def field_operands(node: Node, weights: Array, parts: int, lo: float, hi: float) -> Operands:
+    """Bias and scale of [oc][k] weights, and the sizes that clamp the output.
+
+    Args:
+        node: inputs x, w, optional b.
+        weights: of `node`.
+        parts: words that a sum is taken from: the bias takes their offsets off again.
+        lo: least real result.
+        hi: largest real result.
+    """
+    quant = node.output.quant
+    assert quant is not None
+    linear = linear_s8(node, weights, lo, hi, fold=True)
+    bias = linear.constants["b"].astype(np.int64) - parts * FIELD_LIMIT
+    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    return Operands(
+        context={},
+        constants={"b": bias.astype(np.int32), "scale": linear.constants["scale"]},
         sizes={
             "x_zero_point": linear.context["x_zero_point"],
             "y_zero_point": int(quant.zero_point),
             "y_lo": low,
             "y_hi": high,
-            "part": part,
-            "parts": parts,
-            "blocks": blocks,
-            "outputs": n,
-            "overlap": blocks * width - n,
         },
-        constants={
-            "w": np.concatenate([p.reshape(-1) for p in packed]),
-            "b": bias[order],
-            "scale": linear.constants["scale"][order],
-        },
-        scratch_bytes=part * parts * 8,
-        scratch_type="uint64_t",
     )
