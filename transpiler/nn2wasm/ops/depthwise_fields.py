@@ -15,9 +15,11 @@ from nn2wasm.ir import Array, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.packed_fields import (
     FIELD_BITS,
+    FIELD_LIMIT,
     HEADERS,
     INTERP,
     PIXELS,
+    SIGNED,
     field_operands,
     field_parts,
     fields_refusal,
@@ -42,7 +44,7 @@ def depthwise_field_kernel(
         if sum(len(column["taps"]) for column in _columns(geometry(node))) > MOST_TAPS:
             return f"more than {MOST_TAPS} products a step"
         weights = node.input(1).value.reshape(node.output.shape[-1], -1)
-        return "its sums need more than a field" if field_parts(weights)[1] > 1 else ""
+        return "its sums need more than a field" if field_parts(weights, SIGNED)[1] > 1 else ""
 
     return Kernel(
         symbol=f"nn_depthwise_s8_{PIXELS}x1__interp",
@@ -62,7 +64,7 @@ def depthwise_fields(
     assert x.quant is not None
     c = weights.shape[0]
     flat = np.ascontiguousarray(weights.reshape(c, -1))
-    operands = field_operands(node, flat, 1, lo, hi)
+    operands = field_operands(node, flat, FIELD_LIMIT, lo, hi)
     operands.constants = {"w": flat, **operands.constants}
     ahead = _fields(geometry) - 1
     operands.context |= ANY_WINDOW | {

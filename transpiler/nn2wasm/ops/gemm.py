@@ -31,6 +31,8 @@ from nn2wasm.ops.linear import (
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.packed_bytes import line_kernels, packed_line
+from nn2wasm.ops.packed_fields import INTERP
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
 
@@ -42,6 +44,7 @@ class Gemm(Linear):
     onnx_types = ("Gemm", "MatMul", "QLinearMatMul", "com.microsoft.QGemm")
     kernels = (
         *simd_kernels("gemm", always),
+        *line_kernels(always),
         Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
@@ -94,6 +97,8 @@ class Gemm(Linear):
         packed = np.ascontiguousarray(w if self.trans_w else w.T)
         if kernel.tiling is not None:
             return tiled_product(node, kernel, packed, self.lo, self.hi)
+        if kernel.needs >= INTERP:
+            return packed_line(node, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":

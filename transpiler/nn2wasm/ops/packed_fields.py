@@ -8,11 +8,12 @@ allows is proven here from the weights, for each input there can be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Window, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8, output_scales
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
@@ -26,6 +27,10 @@ FIELD_BITS, WORD_BYTES = 21, 8
 FIELD_LIMIT = 2 ** (FIELD_BITS - 1)
 """Sums reach from this below zero to one below this."""
 PIXELS = 3
+MOST_WASTE = 1.1
+"""Pixels that are computed for each that is wanted, where rows can be chosen so."""
+SIGNED, UNSIGNED = (S8_MIN, S8_MAX), (0, S8_MAX - S8_MIN)
+"""What inputs can be, as they are and 128 above: so they are packed."""
 STEP = 4
 """Products of an output that the innermost loop writes out."""
 WIDE, NARROW = 8, 4
@@ -66,19 +71,23 @@ def fields_refusal(node: Node) -> str:
     """Why a linear node on bytes is not computed in fields; empty where it is."""
     if node.output.dtype is not DType.S8:
         return "its output is not 8-bit"
-    if not np.all(np.isfinite(output_scales(node))):
-        return "a scale is not finite"
-    return weight_zero_point(node)
+    return finite_scales(node) or weight_zero_point(node)
 
 
-def field_parts(weights: Array) -> tuple[int, int]:
+def finite_scales(node: Node) -> str:
+    """Why a kernel refuses that clamps numbers only."""
+    finite = node.output.dtype is DType.F32 or np.all(np.isfinite(output_scales(node)))
+    return "" if finite else "a scale is not finite"
+
+
+def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
     """Length and number of the parts in which products of [n][k] weights are summed in fields.
 
-    Parts are equal and as few as keep the sum of each in its field, whatever bytes the input has.
+    Parts are equal and as few as keep the sum of each in its field, whatever the inputs are between
+    the least and the most that they can be.
     """
     k = weights.shape[1]
-    wide = weights.astype(np.int64)
-    ends = np.stack([wide * S8_MIN, wide * S8_MAX])
+    ends = np.stack([weights.astype(np.int64) * end for end in inputs])
     lows, highs = ends.min(0), ends.max(0)
     parts = 0
     while True:
@@ -146,6 +155,10 @@ def field_rows(
         "right": columns[2],
     }
     window = image_window(geometry, x, y, int(x.quant.zero_point))
+    if geometry.is_pointwise:
+        rows = rows_together(window.out_rows, ow)
+        window = _joined(window, rows)
+        operands.sizes |= {"pixels": rows * ow, "inside": rows * columns[1]}
     lowering = operands.lowering(window)
     staged = kh * sum(columns) if columns[0] + columns[2] else 0
     words = operands.sizes["part"] * operands.sizes["parts"]
@@ -154,11 +167,35 @@ def field_rows(
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
+def rows_together(rows: int, width: int) -> int:
+    """Rows that are taken as one, so that few words lack a pixel; a divisor of all."""
+
+    def waste(together: int) -> float:
+        pixels = together * width
+        return -(-pixels // PIXELS) * PIXELS / pixels
+
+    divisors = [d for d in range(1, rows + 1) if rows % d == 0]
+    enough = [d for d in divisors if waste(d) <= MOST_WASTE]
+    return enough[0] if enough else min(divisors, key=waste)
+
+
+def _joined(window: Window, rows: int) -> Window:
+    """A window of one pixel over so many rows at a time."""
+    return replace(
+        window,
+        out_rows=window.out_rows // rows,
+        in_rows=window.in_rows // rows,
+        in_row_elements=window.in_row_elements * rows,
+        out_row_elements=window.out_row_elements * rows,
+    )
+
+
 def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Operands:
     """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
     width, groups = block_width(n), weights.shape[0] // n
-    part, parts = field_parts(weights)
-    operands = field_operands(node, weights, parts, lo, hi)
+    part, parts = field_parts(weights, UNSIGNED)
+    above = -S8_MIN * weights.astype(np.int64).sum(1)
+    operands = field_operands(node, weights, above + parts * FIELD_LIMIT, lo, hi)
     order = np.asarray(block_outputs(n, width))
     order = np.concatenate([order + n * group for group in range(groups)])
     packed = [pack_blocks(group, width, part * parts) for group in np.split(weights, groups)]
@@ -182,28 +219,31 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
     return operands
 
 
-def field_operands(node: Node, weights: Array, parts: int, lo: float, hi: float) -> Operands:
+def field_operands(
+    node: Node, weights: Array, above: Array | int, lo: float, hi: float
+) -> Operands:
     """Bias and scale of [oc][k] weights, and the sizes that clamp the output.
 
     Args:
         node: inputs x, w, optional b.
         weights: of `node`.
-        parts: words that a sum is taken from: the bias takes their offsets off again.
+        above: what sums of products in fields are too high; the bias takes it off.
         lo: least real result.
         hi: largest real result.
     """
-    quant = node.output.quant
-    assert quant is not None
     linear = linear_s8(node, weights, lo, hi, fold=True)
-    bias = linear.constants["b"].astype(np.int64) - parts * FIELD_LIMIT
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    bias = linear.constants["b"].astype(np.int64) - above
+    x_zero_point = linear.context["x_zero_point"]
     return Operands(
         context={},
         constants={"b": bias.astype(np.int32), "scale": linear.constants["scale"]},
-        sizes={
-            "x_zero_point": linear.context["x_zero_point"],
-            "y_zero_point": int(quant.zero_point),
-            "y_lo": low,
-            "y_hi": high,
-        },
+        sizes={"x_zero_point": x_zero_point} | output_bounds(node, lo, hi),
     )
+
+
+def output_bounds(node: Node, lo: float, hi: float) -> dict[str, int]:
+    """Sizes that clamp 8-bit outputs."""
+    quant = node.output.quant
+    assert quant is not None
+    low, high = integer_bounds(lo, hi, quant, DType.S8)
+    return {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}

@@ -1,0 +1,111 @@
+"""Products of one line with a matrix of bytes, for interpreters: eight weights in a 64-bit word.
+
+The weights stay bytes, 128 above what they mean. A word times an input is eight products on top of
+each other; three more products of words, in fields of 32 bits, are enough to tell them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
+from nn2wasm.ops.linear import linear_s8
+from nn2wasm.ops.packed_fields import HEADERS, INTERP, finite_scales, output_bounds, pack_blocks
+from nn2wasm.ops.tiled import weight_zero_point
+
+WORD = 8
+MOST_INPUTS = 2**31 // (255 * 128)
+"""Whose sum stays in a field of 32 bits."""
+MOST_WASTE = 5 / 4
+"""Outputs that are computed for each that is wanted."""
+
+
+def line_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
+    """Rows for products with [n][k] weights: blocks of two words, and of one."""
+
+    def row(width: int) -> Kernel:
+        def refusal(node: Node) -> str:
+            if reason := fits(node) or weight_zero_point(node) or finite_scales(node):
+                return reason
+            if node.input(0).shape[-1] > MOST_INPUTS:
+                return f"more than {MOST_INPUTS} inputs"
+            wanted = _width(node.output.shape[-1])
+            if not wanted:
+                return "blocks of its outputs would waste work"
+            return "" if wanted == width else f"blocks of {wanted} suit it"
+
+        return Kernel(
+            symbol=f"nn_gemm_s8_1x{width}__interp",
+            template="gemm/s8__interp.c.j2",
+            dtype="s8",
+            needs=INTERP,
+            fits=refusal,
+            headers=HEADERS,
+        )
+
+    return row(2 * WORD), row(WORD)
+
+
+def _width(n: int) -> int:
+    """Outputs of a block, 0 where there are too few of them."""
+    computed = {width: -(-n // width) * width for width in (2 * WORD, WORD)}
+    suiting = [w for w, count in computed.items() if w <= n and count <= MOST_WASTE * n]
+    return min(suiting, key=lambda width: computed[width], default=0)
+
+
+def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
+    """A product with [n][k] weights, a line at a time."""
+    x, y = node.input(0), node.output
+    n, k = weights.shape
+    width = _width(n)
+    linear = linear_s8(node, weights, lo, hi, fold=True)
+    above = (weights.astype(np.int16) + 128).astype(np.uint8)
+    sizes = {"inputs": k, "blocks": -(-n // width), "overlap": -n % width}
+    if y.dtype is not DType.F32:
+        sizes |= output_bounds(node, lo, hi)
+    rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
+    lowering = Lowering(
+        context=linear.context | _words(width, 1 if k % 2 else 2),
+        sizes=sizes,
+        constants={
+            "w": pack_blocks(above, width, k),
+            "b": linear.constants["b"],
+            "scale": linear.constants["scale"],
+        },
+        walk=rows,
+    )
+    return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def _words(width: int, depth: int) -> dict[str, Any]:
+    """The words of a block for each of `depth` inputs, their sums and the outputs in these."""
+    words = list(range(width // WORD))
+    steps = [
+        {
+            "index": step,
+            "words": [
+                {
+                    "index": word,
+                    "at": step * width + word * WORD,
+                    "parts": [{"sum": f"{'bcd'[i]}{word}", "bits": 8 * (i + 1)} for i in range(3)],
+                }
+                for word in words
+            ],
+        }
+        for step in range(depth)
+    ]
+    outputs = [
+        {
+            "index": index,
+            "sum": f"{'abcd'[index % 4]}{index // WORD}",
+            "field": "nn_high_sum" if index % WORD >= WORD // 2 else "nn_low_sum",
+        }
+        for index in range(width)
+    ]
+    starts = ", ".join(f"{name}{word} = 0" for word in words for name in "abcd")
+    context = {"width": width, "depth": depth, "words": words}
+    return context | {"steps": steps, "outputs": outputs, "starts": starts}
