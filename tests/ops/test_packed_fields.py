@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,55 +13,71 @@ from engines import SCALAR_ENGINES, run_in
 from tolerance import EXACT
 
 from nn2wasm.api import Options, generate, plan_model
-from nn2wasm.ops.packed_fields import block_outputs, block_width, field_parts, pack_blocks
+from nn2wasm.ops.packed_fields import (
+    SIGNED,
+    UNSIGNED,
+    block_outputs,
+    block_width,
+    field_parts,
+    pack_blocks,
+    rows_together,
+)
 from nn2wasm.quant.arithmetic import ratio, requantize
 from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_artifact
 
 S8 = np.int8
-HIGHEST = [-128] * 63 + [127, 2]
-"""With the bytes that suit it best: 2^20 - 1."""
-LOWEST = [127] * 64 + [64]
-"""-2^20."""
+TOP = 4112
+"""Sum of weights of one sign that a field holds, for inputs up to 255: 255 · 4113 is above 2^20."""
+HIGHEST, LOWEST = [127] * 32 + [48], [-128] * 32 + [-16]
 
 
 def row(weights: list[int]) -> np.ndarray:
     return np.asarray([weights], S8)
 
 
-def largest(weights: np.ndarray) -> int:
-    wide = weights.astype(np.int64)
-    return int(np.maximum(wide * -128, wide * 127).sum(1).max())
-
-
 @pytest.mark.parametrize(
     ("weights", "expected"),
     [
-        (HIGHEST, (68, 1)),
-        ([*HIGHEST[:-1], 3], (36, 2)),
-        (LOWEST, (68, 1)),
-        ([*LOWEST[:-1], 65], (36, 2)),
-        ([-128] * 63, (64, 1)),
-        ([-128] * 64, (32, 2)),
-        ([127] * 64, (64, 1)),
-        ([1] * 5000, (5000, 1)),
+        (HIGHEST, (36, 1)),
+        ([*HIGHEST[:-1], 49], (20, 2)),
+        (LOWEST, (36, 1)),
+        ([*LOWEST[:-1], -17], (20, 2)),
+        ([-128] * 32, (32, 1)),
+        ([-128] * 33, (20, 2)),
+        ([127] * 1000, (32, 32)),
+        ([1, -1] * 4112, (8224, 1)),
+        ([1] * 4113, (2060, 2)),
         ([0], (4, 1)),
-        ([-128] * 1000, (60, 17)),
     ],
 )
 def test_parts(weights, expected):
-    assert field_parts(row(weights)) == expected
+    assert field_parts(row(weights), UNSIGNED) == expected
+
+
+@pytest.mark.parametrize(
+    ("weights", "parts"),
+    [
+        ([-128] * 63 + [127, 2], 1),  # 2^20 - 1
+        ([-128] * 63 + [127, 3], 2),
+        ([-128] * 64, 2),  # 2^20
+        ([127] * 64 + [64], 1),  # -2^20
+        ([127] * 64 + [65], 2),
+    ],
+)
+def test_parts_of_bytes_with_a_sign(weights, parts):
+    assert field_parts(row(weights), SIGNED)[1] == parts
 
 
 def test_the_worst_output_decides():
     weights = np.ones((3, 64), S8)
     weights[1] = -128
-    assert field_parts(weights) == (32, 2)
+    assert field_parts(weights, UNSIGNED) == (32, 2)
 
 
 def test_limits_are_what_they_are_called():
-    assert largest(row(HIGHEST)) == 2**20 - 1
-    assert largest(-row(LOWEST).astype(np.int16)) == 2**20
+    assert sum(HIGHEST) == -sum(LOWEST) == TOP
+    assert 255 * TOP < 2**20 <= 255 * (TOP + 1)
 
 
 @pytest.mark.parametrize(("n", "width"), [(4, 4), (7, 4), (8, 8), (12, 4), (16, 8), (19, 8)])
@@ -77,6 +94,14 @@ def test_blocks(n, width):
     assert not packed[:, 5:].any()
 
 
+@pytest.mark.parametrize(
+    ("rows", "width", "together"),
+    [(25, 5, 5), (48, 48, 1), (8, 8, 4), (7, 7, 7), (1, 1, 1), (49, 1, 49), (6, 4, 6), (3, 3, 1)],
+)
+def test_rows_together(rows, width, together):
+    assert rows_together(rows, width) == together
+
+
 def extremes(weights: np.ndarray, pixels: int) -> np.ndarray:
     """[k][pixels]: bytes that take the first output's sum to its end, up and down in turn."""
     up = np.where(weights[0] < 0, -128, 127)
@@ -84,23 +109,43 @@ def extremes(weights: np.ndarray, pixels: int) -> np.ndarray:
     return np.stack([(up, down, up, up, down)[i % 5] for i in range(pixels)], 1).astype(S8)
 
 
-CASES: dict[str, tuple[np.ndarray, int]] = {
-    # name: weights [n][k], pixels of a row
-    "highest": (np.tile(row(HIGHEST), (8, 1)), 6),
-    "one_above": (np.tile(row([*HIGHEST[:-1], 3]), (8, 1)), 5),
-    "lowest": (np.tile(row(LOWEST), (16, 1)), 7),
-    "one_below": (np.tile(row([*LOWEST[:-1], 65]), (5, 1)), 4),
-    "all_minus_128": (np.full((9, 64), -128, S8), 5),
-    "all_127": (np.full((4, 64), 127, S8), 3),
-    "long": (np.full((8, 700), -128, S8), 2),
-    "mixed": (np.random.default_rng(3).integers(-128, 128, (17, 301)).astype(S8), 8),
-    "one_pixel": (np.full((11, 130), 127, S8), 1),
+class Limit(NamedTuple):
+    """Weights [n][k] of a layer and its inputs [k][pixels], some as extreme as they can be."""
+
+    kind: str
+    weights: np.ndarray
+    pixels: int
+
+
+def pointwise(weights: list[int] | np.ndarray, copies: int, pixels: int) -> Limit:
+    return Limit("pointwise", np.tile(np.atleast_2d(np.asarray(weights, S8)), (copies, 1)), pixels)
+
+
+def line(weights: np.ndarray, lines: int = 1) -> Limit:
+    return Limit("line", weights, lines)
+
+
+rng = np.random.default_rng(3)
+CASES: dict[str, Limit] = {
+    "highest": pointwise(HIGHEST, 8, 6),
+    "one_above": pointwise([*HIGHEST[:-1], 49], 8, 5),
+    "lowest": pointwise(LOWEST, 16, 7),
+    "one_below": pointwise([*LOWEST[:-1], -17], 5, 4),
+    "all_minus_128": pointwise([-128] * 64, 9, 5),
+    "all_127": pointwise([127] * 64, 4, 3),
+    "long": pointwise([-128] * 700, 8, 2),
+    "mixed": pointwise(rng.integers(-128, 128, (17, 301)), 1, 8),
+    "one_pixel": pointwise([127] * 130, 11, 1),
+    "line_lowest": line(np.full((8, 700), -128, S8)),
+    "line_highest": line(np.full((16, 333), 127, S8)),
+    "line_mixed": line(rng.integers(-128, 128, (35, 50)).astype(S8)),
+    "lines": line(rng.integers(-128, 128, (16, 21)).astype(S8), 2),
 }
 
 
 def bench(zero_point: int) -> Bench:
     made = Bench()
-    for name, (weights, pixels) in CASES.items():
+    for name, (kind, weights, pixels) in CASES.items():
         n, k = weights.shape
         x_quant = Quant(S8, np.float32(0.02), zero_point)
         w_quant = Quant(S8, np.full(n, 0.01, np.float32), np.zeros(n))
@@ -108,16 +153,18 @@ def bench(zero_point: int) -> Bench:
         sums = weights.astype(np.int64) @ (x.astype(np.int64) - zero_point)
         y_quant = Quant(S8, np.float32(2e-4 * max(1, np.abs(sums).max()) / 100), 7)
         factor = ratio(x_quant.scale, w_quant.scale, y_quant.scale).reshape(-1, 1)
-        expected = requantize(sums, factor, 7, -128, 127).astype(S8).reshape(1, n, 1, pixels)
-        real = made.node(
-            "Conv",
-            [
-                made.dequantized(f"{name}_x", x.reshape(1, k, 1, pixels), x_quant),
-                made.dequantized(f"{name}_w", weights.reshape(n, k, 1, 1), w_quant, constant=True),
-            ],
-            f"{name}_conv",
-        )
-        made.finish(name, real, y_quant, expected)
+        expected = requantize(sums, factor, 7, -128, 127).astype(S8)
+        if kind == "line":
+            x, expected = x.T, expected.T
+        else:
+            x, expected = x.reshape(1, k, 1, pixels), expected.reshape(1, n, 1, pixels)
+            weights = weights.reshape(n, k, 1, 1)
+        operands = [
+            made.dequantized(f"{name}_x", np.ascontiguousarray(x), x_quant),
+            made.dequantized(f"{name}_w", weights, w_quant, constant=True),
+        ]
+        op, attributes = ("Gemm", {"transB": 1}) if kind == "line" else ("Conv", {})
+        made.finish(name, made.node(op, operands, f"{name}_real", **attributes), y_quant, expected)
     return made
 
 

@@ -1,5 +1,6 @@
-"""SIMD kernels on shapes with a rest, in an arena of exactly their size: gcc's checks see a vector
-that reaches beyond it, which WebAssembly shows only where memory ends by chance.
+"""Kernels on SIMD and for interpreters on shapes with a rest, in an arena of exactly their size:
+gcc's checks see a vector that reaches beyond it, which WebAssembly shows only where memory ends by
+chance, and overflow.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from nn2wasm.target import ArtifactKind, find_target
 
 SCALAR = find_target("c")
 SIMD = replace(find_target("host"), kind=ArtifactKind.C)  # gcc cannot embed
+INTERP = replace(find_target("wasm"), kind=ArtifactKind.C)
 SIZE = 9
 
 NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
@@ -28,7 +30,8 @@ NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "depthwise_5x5": ("Conv", (7, 1, 5, 5), {"group": 7, "pads": [2, 2, 2, 2]}),
     "conv": ("Conv", (6, 5, 3, 3), {"pads": [1, 1, 1, 1]}),
     "pointwise": ("Conv", (9, 7, 1, 1), {}),
-    "pointwise_stride": ("Conv", (3, 5, 1, 1), {"strides": [2, 2]}),
+    "pointwise_stride": ("Conv", (4, 5, 1, 1), {"strides": [2, 2]}),
+    "wide": ("Conv", (19, 5, 3, 3), {"pads": [1, 1, 1, 1], "dilations": [1, 2]}),
     "transposed": ("ConvTranspose", (5, 6, 2, 2), {"strides": [2, 2]}),
     "max": ("MaxPool", (5,), {"kernel_shape": [3, 3], "strides": [2, 2]}),
     "average": ("AveragePool", (7,), {"kernel_shape": [2, 2]}),
@@ -74,10 +77,10 @@ def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     x = rng.integers(-128, 128, shape).astype(np.int8)
     answers = []
-    for target in (SCALAR, SIMD):
+    for target in (SCALAR, SIMD, INTERP):
         tree = generate(plan_model(model, target, Options(name="exact")))
         folder = tmp_path / target.name
         folder.mkdir()
         feeds = {"x": x if bytes_ else x.astype(np.float32) / 100}
         answers.append(run_program(sanitized_program(tree, folder), tree, feeds)["y"])
-    assert answers[0].tobytes() == answers[1].tobytes()
+    assert answers[0].tobytes() == answers[1].tobytes() == answers[2].tobytes()

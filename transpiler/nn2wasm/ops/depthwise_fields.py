@@ -66,12 +66,13 @@ def depthwise_fields(
     flat = np.ascontiguousarray(weights.reshape(c, -1))
     operands = field_operands(node, flat, FIELD_LIMIT, lo, hi)
     operands.constants = {"w": flat, **operands.constants}
-    ahead = _fields(geometry) - 1
+    ahead, columns = _fields(geometry) - 1, _columns(geometry)
     operands.context |= ANY_WINDOW | {
         "kh": geometry.kernel[0],
         "kw": geometry.kernel[1],
         "step": geometry.stride[1],
-        "columns": _columns(geometry),
+        "columns": columns,
+        "last_column": columns[-1]["offset"],
         "ahead": ahead,
         "top_bit": FIELD_BITS * (ahead + 1) - 1,
         "idle_bits": 64 - FIELD_BITS * (ahead + 1),
