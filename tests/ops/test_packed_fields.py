@@ -80,7 +80,9 @@ def test_limits_are_what_they_are_called():
     assert 255 * TOP < 2**20 <= 255 * (TOP + 1)
 
 
-@pytest.mark.parametrize(("n", "width"), [(4, 4), (7, 4), (8, 8), (12, 4), (16, 8), (19, 8)])
+@pytest.mark.parametrize(
+    ("n", "width"), [(4, 4), (7, 4), (8, 8), (10, 4), (15, 8), (17, 8), (19, 8)]
+)
 def test_blocks(n, width):
     assert block_width(n) == width
     order = block_outputs(n, width)
@@ -96,7 +98,7 @@ def test_blocks(n, width):
 
 @pytest.mark.parametrize(
     ("rows", "width", "together"),
-    [(25, 5, 5), (48, 48, 1), (8, 8, 4), (7, 7, 7), (1, 1, 1), (49, 1, 49), (6, 4, 6), (3, 3, 1)],
+    [(25, 5, 5), (48, 48, 1), (8, 8, 4), (7, 7, 7), (1, 1, 1), (49, 1, 49), (6, 4, 3), (3, 3, 1)],
 )
 def test_rows_together(rows, width, together):
     assert rows_together(rows, width) == together
@@ -191,4 +193,4 @@ def answers(engine: str, zero_point: int) -> Mapping[str, np.ndarray]:
 def test_sums_at_their_limits(name, zero_point, engine):
     expected = BENCHES[zero_point].expected[name]
     assert not (complaint := EXACT(answers(engine, zero_point)[name], expected)), complaint
-    assert len(np.unique(expected)) > 1 or expected.size < 12
+    assert len(np.unique(expected)) > 1 or "line" in name or expected.size < 12

@@ -14,7 +14,15 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import linear_s8
-from nn2wasm.ops.packed_fields import HEADERS, INTERP, finite_scales, output_bounds, pack_blocks
+from nn2wasm.ops.packed_fields import (
+    HEADERS,
+    INTERP,
+    finite_scales,
+    lane_scales,
+    output_bounds,
+    pack_blocks,
+    scale_operands,
+)
 from nn2wasm.ops.tiled import weight_zero_point
 
 WORD = 8
@@ -68,20 +76,20 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     if y.dtype is not DType.F32:
         sizes |= output_bounds(node, lo, hi)
     rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
-    lowering = Lowering(
-        context=linear.context | _words(width, 1 if k % 2 else 2),
-        sizes=sizes,
-        constants={
-            "w": pack_blocks(above, width, k),
-            "b": linear.constants["b"],
-            "scale": linear.constants["scale"],
-        },
-        walk=rows,
-    )
+    operands = scale_operands(linear.constants["scale"])
+    scales = lane_scales(operands, "scale", width)
+    operands.context = linear.context | operands.context | _words(width, 1 if k % 2 else 2, scales)
+    operands.sizes |= sizes
+    operands.constants = {
+        "w": pack_blocks(above, width, k),
+        "b": linear.constants["b"],
+        **operands.constants,
+    }
+    lowering = operands.lowering(rows)
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
-def _words(width: int, depth: int) -> dict[str, Any]:
+def _words(width: int, depth: int, scales: list[str]) -> dict[str, Any]:
     """The words of a block for each of `depth` inputs, their sums and the outputs in these."""
     words = list(range(width // WORD))
     steps = [
@@ -101,6 +109,7 @@ def _words(width: int, depth: int) -> dict[str, Any]:
     outputs = [
         {
             "index": index,
+            "scale": scales[index],
             "sum": f"{'abcd'[index % 4]}{index // WORD}",
             "field": "nn_high_sum" if index % WORD >= WORD // 2 else "nn_low_sum",
         }

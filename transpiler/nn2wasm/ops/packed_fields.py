@@ -38,8 +38,11 @@ WIDE, NARROW = 8, 4
 
 
 def block_width(outputs: int) -> int:
-    """Outputs of a block: as many as waste no work."""
-    return WIDE if outputs >= 2 * WIDE or outputs == WIDE else NARROW
+    """Outputs of a block: many, but where that computes a third more than are wanted."""
+    computed = -(-outputs // WIDE) * WIDE
+    return (
+        WIDE if outputs >= WIDE and 3 * computed <= 4 * outputs or outputs >= 2 * WIDE else NARROW
+    )
 
 
 def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
@@ -208,6 +211,7 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
     ]
     lanes = list(range(width))
     operands.context |= {"width": width, "depth": STEP, "lanes": lanes, "steps": steps}
+    operands.context["scales"] = lane_scales(operands, "sn", width)
     blocks = -(-n // width)
     operands.sizes |= {
         "part": part,
@@ -234,11 +238,29 @@ def field_operands(
     linear = linear_s8(node, weights, lo, hi, fold=True)
     bias = linear.constants["b"].astype(np.int64) - above
     x_zero_point = linear.context["x_zero_point"]
+    operands = scale_operands(linear.constants["scale"])
+    operands.constants = {"b": bias.astype(np.int32), **operands.constants}
+    operands.sizes |= {"x_zero_point": x_zero_point} | output_bounds(node, lo, hi)
+    return operands
+
+
+def scale_operands(scale: Array) -> Operands:
+    """How kernels that several layers share get the scales of outputs: a constant `scale`, or one
+    number, `factor`, from its bits.
+    """
+    uniform = bool(np.all(scale == scale[:1]))
+    parameter = "" if uniform else ", const float *restrict scale"
     return Operands(
-        context={},
-        constants={"b": bias.astype(np.int32), "scale": linear.constants["scale"]},
-        sizes={"x_zero_point": x_zero_point} | output_bounds(node, lo, hi),
+        context={"uniform": uniform, "scale_parameter": parameter},
+        constants={} if uniform else {"scale": scale},
+        sizes={"scale_bits": int(scale[:1].view(np.int32)[0])} if uniform else {},
     )
+
+
+def lane_scales(operands: Operands, pointer: str, width: int) -> list[str]:
+    """The scales of a block's outputs in C."""
+    uniform = operands.context["uniform"]
+    return ["factor" if uniform else f"{pointer}[{lane}]" for lane in range(width)]
 
 
 def output_bounds(node: Node, lo: float, hi: float) -> dict[str, int]:
