@@ -35,7 +35,7 @@ OWN_TEXT = sorted(
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-LONGEST_RUNTIME = 1500
+LONGEST_RUNTIME = 1600  # sums in fields of words, for interpreters, are about 100
 
 LONGER_FILES: dict[str, str] = {
     # path below nn2wasm: why it may be longer

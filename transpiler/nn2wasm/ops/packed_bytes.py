@@ -26,6 +26,8 @@ from nn2wasm.ops.packed_fields import (
 from nn2wasm.ops.tiled import weight_zero_point
 
 WORD = 8
+WIDTHS = (4 * WORD, 2 * WORD, WORD)
+"""Outputs of a block."""
 MOST_INPUTS = 2**31 // (255 * 128)
 """Whose sum stays in a field of 32 bits."""
 MOST_WASTE = 5 / 4
@@ -33,7 +35,7 @@ MOST_WASTE = 5 / 4
 
 
 def line_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
-    """Rows for products with [n][k] weights: blocks of two words, and of one."""
+    """Rows for products with [n][k] weights: blocks of several words, and of one."""
 
     def row(width: int) -> Kernel:
         def refusal(node: Node) -> str:
@@ -55,12 +57,12 @@ def line_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
             headers=HEADERS,
         )
 
-    return row(2 * WORD), row(WORD)
+    return tuple(row(width) for width in WIDTHS)
 
 
 def _width(n: int) -> int:
     """Outputs of a block, 0 where there are too few of them."""
-    computed = {width: -(-n // width) * width for width in (2 * WORD, WORD)}
+    computed = {width: -(-n // width) * width for width in WIDTHS}
     suiting = [w for w, count in computed.items() if w <= n and count <= MOST_WASTE * n]
     return min(suiting, key=lambda width: computed[width], default=0)
 
@@ -78,7 +80,7 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
     operands = scale_operands(linear.constants["scale"])
     scales = lane_scales(operands, "scale", width)
-    operands.context = linear.context | operands.context | _words(width, 1 if k % 2 else 2, scales)
+    operands.context = linear.context | operands.context | _words(width, scales)
     operands.sizes |= sizes
     operands.constants = {
         "w": pack_blocks(above, width, k),
@@ -89,22 +91,15 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
-def _words(width: int, depth: int, scales: list[str]) -> dict[str, Any]:
-    """The words of a block for each of `depth` inputs, their sums and the outputs in these."""
-    words = list(range(width // WORD))
-    steps = [
+def _words(width: int, scales: list[str]) -> dict[str, Any]:
+    """The words of a block, their sums and where its outputs are found in these."""
+    words = [
         {
-            "index": step,
-            "words": [
-                {
-                    "index": word,
-                    "at": step * width + word * WORD,
-                    "parts": [{"sum": f"{'bcd'[i]}{word}", "bits": 8 * (i + 1)} for i in range(3)],
-                }
-                for word in words
-            ],
+            "index": word,
+            "at": word * WORD,
+            "parts": [{"sum": f"{'bcd'[i]}{word}", "bits": 8 * (i + 1)} for i in range(3)],
         }
-        for step in range(depth)
+        for word in range(width // WORD)
     ]
     outputs = [
         {
@@ -115,6 +110,5 @@ def _words(width: int, depth: int, scales: list[str]) -> dict[str, Any]:
         }
         for index in range(width)
     ]
-    starts = ", ".join(f"{name}{word} = 0" for word in words for name in "abcd")
-    context = {"width": width, "depth": depth, "words": words}
-    return context | {"steps": steps, "outputs": outputs, "starts": starts}
+    starts = ", ".join(f"{name}{word} = 0" for word in range(width // WORD) for name in "abcd")
+    return {"width": width, "words": words, "outputs": outputs, "starts": starts}

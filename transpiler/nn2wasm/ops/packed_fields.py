@@ -40,9 +40,8 @@ WIDE, NARROW = 8, 4
 def block_width(outputs: int) -> int:
     """Outputs of a block: many, but where that computes a third more than are wanted."""
     computed = -(-outputs // WIDE) * WIDE
-    return (
-        WIDE if outputs >= WIDE and 3 * computed <= 4 * outputs or outputs >= 2 * WIDE else NARROW
-    )
+    wasteful = outputs < 2 * WIDE and 3 * computed > 4 * outputs
+    return NARROW if outputs < WIDE or wasteful else WIDE
 
 
 def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
