@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench bench-interpreters docs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -23,6 +23,9 @@ lint: $(VENV)/ready-dev
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-interpreters: $(VENV)/ready-bench
+	$(BIN)/python benchmarks/interpreters.py $(ARGS)
 
 docs: $(VENV)/ready-dev
 	$(BIN)/nn2wasm ops --markdown > docs/operators.md

@@ -142,6 +142,8 @@ CASES: dict[str, Limit] = {
     "line_highest": line(np.full((16, 333), 127, S8)),
     "line_mixed": line(rng.integers(-128, 128, (35, 50)).astype(S8)),
     "lines": line(rng.integers(-128, 128, (16, 21)).astype(S8), 2),
+    "many_lines": line(rng.integers(-128, 128, (16, 21)).astype(S8), 5),
+    "many_lines_highest": line(np.tile(np.asarray(HIGHEST, S8), (9, 1)), 4),
 }
 
 

@@ -33,6 +33,7 @@ from nn2wasm.ops.linear import (
     store_context,
 )
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.packed_bytes import line_kernels, packed_line
 from nn2wasm.ops.packed_fields import INTERP, field_kernels, field_rows
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
@@ -83,6 +84,11 @@ def _outputs_of_group(node: Node) -> int:
     return node.output.shape[-1] // op.groups
 
 
+def _needs_one_pixel(node: Node) -> str:
+    one = math.prod(spatial_size(node.input(0).shape, True)) == 1
+    return _needs_pointwise(node) or ("" if one else "more than one pixel")
+
+
 def _needs_pointwise(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
@@ -99,6 +105,7 @@ class Conv(Linear):
         *simd_kernels("gemm", _needs_pointwise),
         *simd_kernels("conv", always),
         depthwise_field_kernel(_needs_depthwise, _geometry),
+        *line_kernels(_needs_one_pixel),
         *field_kernels(_outputs_of_group),
         Kernel(
             symbol="nn_depthwise_s8__scalar",
@@ -205,6 +212,8 @@ class Conv(Linear):
             return tiled[kind](node, kernel)
         if kernel.needs >= INTERP:
             weights = self._weights(node)
+            if kind == "gemm":
+                return packed_line(node, weights.reshape(len(weights), -1), self.lo, self.hi)
             if kind == "depthwise":
                 return depthwise_fields(node, weights, self.geometry, self.lo, self.hi)
             return field_rows(node, weights, self.geometry, self.groups, self.lo, self.hi)

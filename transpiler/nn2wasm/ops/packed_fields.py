@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.kernel import Kernel, Lowering, Window, window_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8, output_scales
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
@@ -44,10 +44,14 @@ def block_width(outputs: int) -> int:
     return NARROW if outputs < WIDE or wasteful else WIDE
 
 
-def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
-    """Rows for convolutions: blocks of each width.
+def field_kernels(
+    outputs: Callable[[Node], int], other: Callable[[Node], str] = always
+) -> tuple[Kernel, ...]:
+    """Rows for convolutions and products: blocks of each width.
 
-    `outputs`: how many outputs of a node read the same inputs.
+    Args:
+        outputs: how many outputs of a node read the same inputs.
+        other: what else speaks against it.
     """
 
     def row(width: int) -> Kernel:
@@ -55,7 +59,7 @@ def field_kernels(outputs: Callable[[Node], int]) -> tuple[Kernel, ...]:
             wanted = block_width(outputs(node))
             refusal = f"blocks of {wanted} suit it" if wanted != width else ""
             few = f"fewer than {NARROW} outputs" if outputs(node) < NARROW else ""
-            return few or refusal or fields_refusal(node)
+            return few or refusal or other(node) or fields_refusal(node)
 
         return Kernel(
             symbol=f"nn_conv_s8_{PIXELS}x{width}__interp",
@@ -161,12 +165,42 @@ def field_rows(
         rows = rows_together(window.out_rows, ow)
         window = _joined(window, rows)
         operands.sizes |= {"pixels": rows * ow, "inside": rows * columns[1]}
-    lowering = operands.lowering(window)
     staged = kh * sum(columns) if columns[0] + columns[2] else 0
+    lowering = _with_words(operands, window, staged)
+    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def field_lines(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
+    """A product of many lines with [n][k] weights: a row of pixels."""
+    x, y = node.input(0), node.output
+    n, k = weights.shape
+    lines = x.element_count // k
+    operands = _field_sums(node, weights, n, lo, hi)
+    operands.context |= ANY_WINDOW
+    pixel = {"pixels": lines, "pixel": k, "window": 1, "taps": 1, "tap": k, "run": k}
+    operands.sizes |= pixel | {"groups": 1, "stride": n, "left": 0, "inside": lines * k, "right": 0}
+    row = Window(
+        images=1,
+        out_rows=1,
+        in_rows=1,
+        kernel=1,
+        stride=1,
+        dilation=1,
+        pad=0,
+        in_row_elements=lines * k,
+        out_row_elements=lines * n,
+    )
+    lowering = _with_words(operands, row, 0)
+    return window_overlap(row, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+
+
+def _with_words(operands: Operands, window: Window, staged: int) -> Lowering:
+    """Scratch for the words of three pixels, and so many bytes."""
+    lowering = operands.lowering(window)
     words = operands.sizes["part"] * operands.sizes["parts"]
     lowering.scratch_bytes = words * WORD_BYTES + staged
     lowering.scratch_type = "uint64_t"
-    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+    return lowering
 
 
 def rows_together(rows: int, width: int) -> int:
