@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, window_overlap
+from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8, output_scales
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
@@ -166,15 +166,14 @@ def field_rows(
         window = _joined(window, rows)
         operands.sizes |= {"pixels": rows * ow, "inside": rows * columns[1]}
     staged = kh * sum(columns) if columns[0] + columns[2] else 0
-    lowering = _with_words(operands, window, staged)
-    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+    streams = geometry.is_pointwise and groups == 1
+    return _lowering(node, operands, window, staged, streams=streams)
 
 
 def field_lines(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     """A product of many lines with [n][k] weights: a row of pixels."""
-    x, y = node.input(0), node.output
     n, k = weights.shape
-    lines = x.element_count // k
+    lines = node.input(0).element_count // k
     operands = _field_sums(node, weights, n, lo, hi)
     operands.context |= ANY_WINDOW
     pixel = {"pixels": lines, "pixel": k, "window": 1, "taps": 1, "tap": k, "run": k}
@@ -190,17 +189,26 @@ def field_lines(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
         in_row_elements=lines * k,
         out_row_elements=lines * n,
     )
-    lowering = _with_words(operands, row, 0)
-    return window_overlap(row, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
+    return _lowering(node, operands, row, 0, streams=True)
 
 
-def _with_words(operands: Operands, window: Window, staged: int) -> Lowering:
-    """Scratch for the words of three pixels, and so many bytes."""
+def _lowering(
+    node: Node, operands: Operands, window: Window, staged: int, *, streams: bool
+) -> Lowering:
+    """With scratch for the words of three pixels, and so many bytes that are staged.
+
+    `streams`: these words are all that is needed of pixels once their outputs are written.
+    """
+    x, y = node.input(0), node.output
     lowering = operands.lowering(window)
     words = operands.sizes["part"] * operands.sizes["parts"]
     lowering.scratch_bytes = words * WORD_BYTES + staged
     lowering.scratch_type = "uint64_t"
-    return lowering
+    overlap = window_overlap(window, x.dtype.bytes, y.dtype.bytes)
+    if streams:
+        c, oc = x.shape[-1], y.shape[-1]
+        overlap = overlap._replace(lead=stream_lead(y.element_count // oc, c, oc))
+    return overlap.on(lowering, 0)
 
 
 def rows_together(rows: int, width: int) -> int:
