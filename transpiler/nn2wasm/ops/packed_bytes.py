@@ -11,18 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ir import Array, Node
+from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import linear_s8
-from nn2wasm.ops.packed_fields import (
-    HEADERS,
-    INTERP,
-    finite_scales,
-    lane_scales,
-    output_bounds,
-    pack_blocks,
-    scale_operands,
-)
+from nn2wasm.ops.packed_fields import HEADERS, INTERP, pack_blocks
 from nn2wasm.ops.tiled import weight_zero_point
 
 WORD = 8
@@ -75,10 +68,8 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     linear = linear_s8(node, weights, lo, hi, fold=True)
     above = (weights.astype(np.int16) + 128).astype(np.uint8)
     sizes = {"inputs": k, "blocks": -(-n // width), "overlap": -n % width}
-    if y.dtype is not DType.F32:
-        sizes |= output_bounds(node, lo, hi)
     rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
-    operands = scale_operands(linear.constants["scale"])
+    operands = output_operands(node, linear.constants["scale"], lo, hi)
     scales = lane_scales(operands, "scale", width)
     operands.context = linear.context | operands.context | _words(width, scales)
     operands.sizes |= sizes

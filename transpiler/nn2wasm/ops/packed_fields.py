@@ -13,12 +13,13 @@ from dataclasses import replace
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
-from nn2wasm.ops.linear import Operands, linear_s8, output_scales
+from nn2wasm.ops.linear import Operands, linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
-from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
+from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN
 
 INTERP = frozenset({"interp"})
 """What kernels need that are made for interpreters."""
@@ -78,12 +79,6 @@ def fields_refusal(node: Node) -> str:
     if node.output.dtype is not DType.S8:
         return "its output is not 8-bit"
     return finite_scales(node) or weight_zero_point(node)
-
-
-def finite_scales(node: Node) -> str:
-    """Why a kernel refuses that clamps numbers only."""
-    finite = node.output.dtype is DType.F32 or np.all(np.isfinite(output_scales(node)))
-    return "" if finite else "a scale is not finite"
 
 
 def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
@@ -279,34 +274,7 @@ def field_operands(
     linear = linear_s8(node, weights, lo, hi, fold=True)
     bias = linear.constants["b"].astype(np.int64) - above
     x_zero_point = linear.context["x_zero_point"]
-    operands = scale_operands(linear.constants["scale"])
+    operands = output_operands(node, linear.constants["scale"], lo, hi)
     operands.constants = {"b": bias.astype(np.int32), **operands.constants}
-    operands.sizes |= {"x_zero_point": x_zero_point} | output_bounds(node, lo, hi)
+    operands.sizes["x_zero_point"] = x_zero_point
     return operands
-
-
-def scale_operands(scale: Array) -> Operands:
-    """How kernels that several layers share get the scales of outputs: a constant `scale`, or one
-    number, `factor`, from its bits.
-    """
-    uniform = bool(np.all(scale == scale[:1]))
-    parameter = "" if uniform else ", const float *restrict scale"
-    return Operands(
-        context={"uniform": uniform, "scale_parameter": parameter},
-        constants={} if uniform else {"scale": scale},
-        sizes={"scale_bits": int(scale[:1].view(np.int32)[0])} if uniform else {},
-    )
-
-
-def lane_scales(operands: Operands, pointer: str, width: int) -> list[str]:
-    """The scales of a block's outputs in C."""
-    uniform = operands.context["uniform"]
-    return ["factor" if uniform else f"{pointer}[{lane}]" for lane in range(width)]
-
-
-def output_bounds(node: Node, lo: float, hi: float) -> dict[str, int]:
-    """Sizes that clamp 8-bit outputs."""
-    quant = node.output.quant
-    assert quant is not None
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
-    return {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}
