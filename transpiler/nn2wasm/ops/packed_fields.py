@@ -28,7 +28,7 @@ FIELD_BITS, WORD_BYTES = 21, 8
 FIELD_LIMIT = 2 ** (FIELD_BITS - 1)
 """Sums reach from this below zero to one below this."""
 PIXELS = 3
-MOST_WASTE = 1.1
+MOST_WASTE = 1.15
 """Pixels that are computed for each that is wanted, where rows can be chosen so."""
 SIGNED, UNSIGNED = (S8_MIN, S8_MAX), (0, S8_MAX - S8_MIN)
 """What inputs can be, as they are and 128 above: so they are packed."""
@@ -158,7 +158,7 @@ def field_rows(
     window = image_window(geometry, x, y, int(x.quant.zero_point))
     if geometry.is_pointwise:
         rows = rows_together(window.out_rows, ow)
-        window = _joined(window, rows)
+        window = window if rows == 1 else _joined(window, rows)
         operands.sizes |= {"pixels": rows * ow, "inside": rows * columns[1]}
     staged = kh * sum(columns) if columns[0] + columns[2] else 0
     streams = geometry.is_pointwise and groups == 1
@@ -207,7 +207,10 @@ def _lowering(
 
 
 def rows_together(rows: int, width: int) -> int:
-    """Rows that are taken as one, so that few words lack a pixel; a divisor of all."""
+    """Rows that are taken as one, so that few words lack a pixel; a divisor of all.
+
+    Only narrow images need it: what takes rows together cannot be made row by row.
+    """
 
     def waste(together: int) -> float:
         pixels = together * width
@@ -219,11 +222,12 @@ def rows_together(rows: int, width: int) -> int:
 
 
 def _joined(window: Window, rows: int) -> Window:
-    """A window of one pixel over so many rows at a time."""
+    """A window of one pixel over so many rows at a time: images of one row each."""
     return replace(
         window,
-        out_rows=window.out_rows // rows,
-        in_rows=window.in_rows // rows,
+        images=window.images * (window.out_rows // rows),
+        out_rows=1,
+        in_rows=1,
         in_row_elements=window.in_row_elements * rows,
         out_row_elements=window.out_row_elements * rows,
     )
