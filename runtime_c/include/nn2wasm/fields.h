@@ -80,13 +80,13 @@ static inline uint64_t nn_word(const uint8_t *from) {
   return word;
 }
 
-/* The sums in fields of 32 bits. */
-static inline int32_t nn_low_sum(uint64_t sums) {
-  return (int32_t)(uint32_t)sums;
+/* The sums in fields of 32 bits, of which the lower may be negative. */
+static inline uint32_t nn_low_sum(uint64_t sums) {
+  return (uint32_t)sums;
 }
 
-static inline int32_t nn_high_sum(uint64_t sums) {
-  return (int32_t)(uint32_t)((sums - (uint64_t)(int64_t)nn_low_sum(sums)) >> 32);
+static inline uint32_t nn_high_sum(uint64_t sums) {
+  return (uint32_t)((sums - (uint64_t)(int64_t)(int32_t)(uint32_t)sums) >> 32);
 }
 
 #endif
