@@ -11,6 +11,7 @@ import pytest
 from bench import Bench, Quant
 from engines import SCALAR_ENGINES, run_in
 from tolerance import EXACT
+from windows import Shape, convolve
 
 from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.ops.packed_fields import (
@@ -173,6 +174,57 @@ def bench(zero_point: int) -> Bench:
 
 
 BENCHES = {zero_point: bench(zero_point) for zero_point in (0, -128, 127)}
+
+
+def add_depthwise(made: Bench, name: str, kernel: int, stride: int, weight: int) -> None:
+    """All weights the same, columns of bytes as low and as high as they can be in turn."""
+    c, size, pad = 5, 9, kernel // 2
+    attributes = {"group": c, "pads": [pad] * 4, "strides": [stride] * 2}
+    shape = Shape((1, c, size, size), (c, 1, kernel, kernel), attributes)
+    zero_point = 100
+    x = np.full(shape.x, -128, S8)
+    x[:, 1:, :, 1::2] = 127
+    x[:, 3:, :, 1::3] = -128
+    w = np.full(shape.w, weight, S8)
+    sums = convolve(x.astype(np.int64) - zero_point, w.astype(np.int64), shape)
+    x_quant, w_quant = Quant(S8, np.float32(0.02), zero_point), Quant(S8, np.float32(0.01), 0)
+    y_quant = Quant(S8, np.float32(2e-4 * np.abs(sums).max() / 120), -5)
+    factor = ratio(x_quant.scale, w_quant.scale, y_quant.scale)
+    expected = requantize(sums, factor, -5, -128, 127).astype(S8)
+    operands = [
+        made.dequantized(f"{name}_x", x, x_quant),
+        made.dequantized(f"{name}_w", w, w_quant, constant=True),
+    ]
+    real = made.node("Conv", operands, f"{name}_real", **attributes)
+    made.finish(name, real, y_quant, expected)
+
+
+def depthwise_bench() -> Bench:
+    made = Bench()
+    for kernel, stride in ((3, 1), (3, 2), (3, 3), (5, 1), (5, 2), (7, 3)):
+        for weight in (-128, 127):
+            add_depthwise(made, f"k{kernel}s{stride}w{weight}", kernel, stride, weight)
+    return made
+
+
+DEPTHWISE = depthwise_bench()
+
+
+@functools.cache
+def depthwise_answers(engine: str) -> Mapping[str, np.ndarray]:
+    compiled = plan_model(DEPTHWISE.model(), find_target("wasm"), Options(name="depthwise"))
+    kernels = [call.choice.kernel for call in compiled.plan.calls if call.node.op.kind == "Conv"]
+    assert [kernel.template for kernel in kernels] == ["depthwise/s8__interp.c.j2"] * len(kernels)
+    compiled_module = build_artifact(generate(compiled), compiled.plan.target, strict=True)
+    return run_in(engine, compiled_module, DEPTHWISE.feeds)
+
+
+@pytest.mark.parametrize("engine", SCALAR_ENGINES)
+@pytest.mark.parametrize("name", DEPTHWISE.names)
+def test_depthwise_sums_at_their_limits(name, engine):
+    expected = DEPTHWISE.expected[name]
+    assert not (complaint := EXACT(depthwise_answers(engine)[name], expected)), complaint
+    assert len(np.unique(expected)) > 3
 
 
 @functools.cache
