@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-mcu mcu-costs docs clean
+.PHONY: demo test lint bench bench-interpreters bench-mcu mcu-costs docs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -23,6 +23,9 @@ lint: $(VENV)/ready-dev
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-interpreters: $(VENV)/ready-bench
+	$(BIN)/python benchmarks/interpreters.py $(ARGS)
 
 bench-mcu: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/mcu/run.py $(ARGS)

@@ -16,9 +16,9 @@ Builder = Callable[..., Built]
 
 FORMS = ("int8_tflite", "ptq_qdq_s8", "f32")
 TINY = ("ic_resnet8", "vww_mbv1_025_96", "kws_dscnn", "ad_autoencoder")
-NETWORKS = named(
-    *(f"{name}_{form}" for name in (*TINY, "mobilenet_v2", "mobilenet_v2_035_96") for form in FORMS)
-)
+NAMES = (*TINY, "mobilenet_v2", "mobilenet_v2_035_96")
+NETWORKS = named(*(f"{name}_{form}" for name in NAMES for form in FORMS))
+INT8 = named(*(f"{name}_{form}" for name in NAMES for form in FORMS[:2]))
 TARGETS = ("wasm-simd128", "wasm-simd128-cranelift", "wasm-relaxed")
 LIMITS = {"speed": (40_000, 64_000), "size": (16_000, 16_000)}
 """Of runtime bytes: MLPerf Tiny, the larger ones."""
@@ -34,6 +34,12 @@ def test_runtime_bytes(
     for target in targets:
         facts = built(network, target=target, optimize=optimize).facts
         assert facts.beside_weights <= limit, f"{target}, {optimize}"
+
+
+@pytest.mark.parametrize("network", INT8)
+def test_runtime_bytes_for_interpreters(network: Network, built: Builder) -> None:
+    """Layers of a kind share their kernels."""
+    assert built(network).facts.beside_weights <= LIMITS["size"][0]
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -20,6 +20,7 @@ SCALAR = find_target("c")
 SIMD = replace(find_target("host"), kind=ArtifactKind.C)  # gcc cannot embed
 DSP = find_target("cortex-m4")
 HELIUM = find_target("cortex-m55")
+INTERP = replace(find_target("wasm"), kind=ArtifactKind.C)
 SIZE = 9
 
 NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
@@ -30,7 +31,8 @@ NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "depthwise_5x5": ("Conv", (7, 1, 5, 5), {"group": 7, "pads": [2, 2, 2, 2]}),
     "conv": ("Conv", (6, 5, 3, 3), {"pads": [1, 1, 1, 1]}),
     "pointwise": ("Conv", (9, 7, 1, 1), {}),
-    "pointwise_stride": ("Conv", (3, 5, 1, 1), {"strides": [2, 2]}),
+    "pointwise_stride": ("Conv", (4, 5, 1, 1), {"strides": [2, 2]}),
+    "wide": ("Conv", (19, 5, 3, 3), {"pads": [1, 1, 1, 1], "dilations": [1, 2]}),
     "transposed": ("ConvTranspose", (5, 6, 2, 2), {"strides": [2, 2]}),
     "max": ("MaxPool", (5,), {"kernel_shape": [3, 3], "strides": [2, 2]}),
     "average": ("AveragePool", (7,), {"kernel_shape": [2, 2]}),
@@ -76,10 +78,45 @@ def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
     x = rng.integers(-128, 128, shape).astype(np.int8)
     answers = []
-    for target in (SCALAR, SIMD, DSP, HELIUM):
+    for target in (SCALAR, SIMD, DSP, HELIUM, INTERP):
         tree = generate(plan_model(model, target, Options(name="exact")))
         folder = tmp_path / target.name
         folder.mkdir()
         feeds = {"x": x if bytes_ else x.astype(np.float32) / 100}
         answers.append(run_program(sanitized_program(tree, folder), tree, feeds)["y"])
     assert len({answer.tobytes() for answer in answers}) == 1
+
+
+@pytest.mark.parametrize(("lines", "n"), [(1, 8), (1, 35), (2, 16), (7, 10)])
+def test_products_of_lines(lines, n, tmp_path):
+    """A matrix of bytes with every line that kernels for interpreters cut differently."""
+    needs_sanitizers()
+    k = 21
+    rng = np.random.default_rng(n)
+    constants = {
+        "s": np.float32(0.05),
+        "z": np.int8(3),
+        "q": rng.integers(-128, 128, (n, k)).astype(np.int8),
+        "zw": np.int8(0),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["x", "s", "z"], ["r"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "zw"], ["w"]),
+        helper.make_node("Gemm", ["r", "w"], ["u"], transB=1),
+        helper.make_node("QuantizeLinear", ["u", "s", "z"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", onnx.TensorProto.INT8, [lines, k])
+    arrays = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "g", [x], [onnx.ValueInfoProto(name="y")], arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    feeds = {"x": rng.integers(-128, 128, (lines, k)).astype(np.int8)}
+    answers = []
+    for target in (SCALAR, INTERP):
+        compiled = plan_model(model, target, Options(name="exact"))
+        chosen = "interp" in compiled.plan.calls[0].choice.kernel.needs
+        assert chosen == (target is INTERP)
+        tree = generate(compiled)
+        folder = tmp_path / target.name
+        folder.mkdir()
+        answers.append(run_program(sanitized_program(tree, folder), tree, feeds)["y"])
+    assert answers[0].tobytes() == answers[1].tobytes()

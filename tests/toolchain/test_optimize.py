@@ -22,7 +22,7 @@ def test_flags_and_kernels(target):
 def test_usual_ones():
     small = [target.name for target in TARGETS if target.optimize == "size"]
     assert small == ["wasm"]
-    assert find_target("wasm").compiler_flags == ("-mcpu=lime1", "-Os")
+    assert find_target("wasm").compiler_flags == ("-mcpu=lime1", "-Os", "-mllvm", "-disable-lsr")
 
 
 def test_neither():

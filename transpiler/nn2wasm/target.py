@@ -168,8 +168,9 @@ class Target:
 
 CACHE_BYTES = 2**20
 """A second-level cache, as laptops, phones and servers have it."""
-# Loop strength reduction keeps the engine from folding constant offsets into loads.
-SIMD_SPEED_FLAGS = ("-O3", "-mllvm", "-disable-lsr")
+KEEP_OFFSETS = ("-mllvm", "-disable-lsr")
+"""Loop strength reduction takes constant offsets out of loads, which cost nothing there."""
+FOLDING_FLAGS = ("-O3", *KEEP_OFFSETS)
 
 SIMD128 = Target(
     name="wasm-simd128",
@@ -177,7 +178,7 @@ SIMD128 = Target(
     kind=ArtifactKind.WASM,
     zig_triple="wasm32-freestanding",
     zig_flags=("-mcpu=lime1+simd128",),
-    speed_flags=SIMD_SPEED_FLAGS,
+    speed_flags=FOLDING_FLAGS,
     features=frozenset({"simd128"}),
     alignment=16,
     channel_multiple=8,
@@ -233,7 +234,10 @@ TARGETS: tuple[Target, ...] = (
         zig_triple="wasm32-freestanding",
         zig_flags=("-mcpu=lime1",),
         optimize="size",
+        speed_flags=FOLDING_FLAGS,
+        size_flags=("-Os", *KEEP_OFFSETS),
         traits=frozenset({"interp"}),
+        alignment=8,
     ),
     SIMD128,
     replace(

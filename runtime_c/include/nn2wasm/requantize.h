@@ -33,6 +33,16 @@ static inline int32_t nn_quantize(float v, float lo, float hi, int32_t zero_poin
   return nn_round_to_int(above < hi ? above : hi) + zero_point;
 }
 
+/* The same for a v that is a number: one instruction a bound where the machine has it. */
+static inline int32_t nn_quantize_number(float v, float lo, float hi, int32_t zero_point) {
+#if defined(__wasm__)
+  const float clamped = __builtin_wasm_min_f32(__builtin_wasm_max_f32(v, lo), hi);
+  return nn_round_to_int(clamped) + zero_point;
+#else
+  return nn_quantize(v, lo, hi, zero_point);
+#endif
+}
+
 /* acc: the exact sum. m: x_scale * w_scale / y_scale. lo, hi: the bounds less zero_point. */
 static inline int8_t nn_requantize(int32_t acc, float m, float lo, float hi, int32_t zero_point) {
   return (int8_t)nn_quantize((float)acc * m, lo, hi, zero_point);

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ops.depthwise_fields import depthwise_field_kernel, depthwise_fields
 from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
 from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
 from nn2wasm.ops.fixed_rows import with_integer_rows
@@ -38,6 +39,8 @@ from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
 from nn2wasm.ops.mve_depthwise import mve_depthwise_kernels
 from nn2wasm.ops.mve_linear import mve_conv_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.packed_bytes import line_kernels, packed_line
+from nn2wasm.ops.packed_fields import INTERP, field_kernels, field_rows
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.small_depthwise import small_depthwise, small_depthwise_kernels
 from nn2wasm.ops.spatial import (
@@ -80,6 +83,21 @@ def _needs_small_depthwise(node: Node) -> str:
     return _needs_depthwise(node)
 
 
+def _geometry(node: Node) -> Geometry:
+    op: Conv = node.op  # type: ignore[assignment]
+    return op.geometry
+
+
+def _outputs_of_group(node: Node) -> int:
+    op: Conv = node.op  # type: ignore[assignment]
+    return node.output.shape[-1] // op.groups
+
+
+def _needs_one_pixel(node: Node) -> str:
+    one = math.prod(spatial_size(node.input(0).shape, True)) == 1
+    return _needs_pointwise(node) or ("" if one else "more than one pixel")
+
+
 def _needs_pointwise(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
     return "" if op.geometry.is_pointwise and op.groups == 1 else "not 1x1, stride 1, group 1"
@@ -113,6 +131,9 @@ class Conv(Linear):
         *simd_kernels_s16("depthwise", _needs_small_depthwise),
         *simd_kernels_s16("gemm", _needs_pointwise),
         *simd_kernels_s16("conv", always),
+        depthwise_field_kernel(_needs_depthwise, _geometry),
+        *line_kernels(_needs_one_pixel),
+        *field_kernels(_outputs_of_group),
         dual_depthwise_kernel(_needs_small_depthwise),
         *dual_kernels("gemm", _needs_pointwise),
         *dual_kernels("conv", _needs_one_group),
@@ -229,6 +250,13 @@ class Conv(Linear):
             return tiled[kind](node, kernel)
         if kernel.isa == "dsp":
             return self._dual(node, kernel)
+        if kernel.needs >= INTERP:
+            weights = self._weights(node)
+            if kind == "gemm":
+                return packed_line(node, weights.reshape(len(weights), -1), self.lo, self.hi)
+            if kind == "depthwise":
+                return depthwise_fields(node, weights, self.geometry, self.lo, self.hi)
+            return field_rows(node, weights, self.geometry, self.groups, self.lo, self.hi)
         forms = {"gemm": self._pointwise, "depthwise": self._depthwise, "conv": self._patches}
         return forms[kind](node, kernel)
 

@@ -35,9 +35,20 @@ from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.mve_linear import mve_gemm_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.packed_bytes import line_kernels, packed_line
+from nn2wasm.ops.packed_fields import INTERP, PIXELS, field_kernels, field_lines
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
 from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_s16 import simd_kernels_s16
+
+
+def _outputs(node: Node) -> int:
+    return node.output.shape[-1]
+
+
+def _needs_lines(node: Node) -> str:
+    x = node.input(0)
+    return "" if x.element_count >= PIXELS * x.shape[-1] else f"fewer than {PIXELS} lines"
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class Gemm(Linear):
         *mve_gemm_kernels(),
         *simd_kernels("gemm", always),
         *simd_kernels_s16("gemm", always),
+        *field_kernels(_outputs, _needs_lines),
+        *line_kernels(always),
         *dual_kernels("gemm", always),
         *with_integer_rows(
             Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
@@ -110,6 +123,9 @@ class Gemm(Linear):
             return tiled_product(node, kernel, packed, self.lo, self.hi)
         if kernel.isa == "dsp":
             return dual_product(node, kernel, packed, self.lo, self.hi)
+        if kernel.needs >= INTERP:
+            lower = packed_line if kernel.template.startswith("gemm/") else field_lines
+            return lower(node, packed, self.lo, self.hi)
         context: dict[str, Any] = {"m": 1, "many": False}
         constants = {"w": packed}
         if kernel.dtype == "s8":

@@ -235,6 +235,15 @@ def output_scale(node: Node, count: int) -> Array:
     return ratio(x.scale, w_scale, y.scale)
 
 
+def output_scales(node: Node) -> Array:
+    """The factor between a sum and the output's integers, for each output or for all."""
+    x, w, y = node.input(0).quant, node.input(1).quant, node.output.quant
+    assert x is not None
+    assert w is not None
+    assert y is not None
+    return ratio(x.scale, w.scale.reshape(-1), y.scale)
+
+
 def linear_s8(
     node: Node,
     weights: Array,

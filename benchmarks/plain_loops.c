@@ -1,0 +1,53 @@
+/* Layers on bytes as a loop nest writes them down: one sum, one product at a time. */
+#include <stdint.h>
+
+static int8_t x[1 << 18], y[1 << 18], w[1 << 18];
+static int32_t b[1 << 12];
+static float scale[1 << 12];
+
+/* Keeps the compiler from knowing what the arrays hold. */
+static void unknown(void) {
+  __asm__ volatile("" : : "r"(x), "r"(y), "r"(w), "r"(b), "r"(scale) : "memory");
+}
+
+static int8_t requantize(int32_t sum, float factor) {
+  float v = (float)sum * factor;
+  v = v > -128.0f ? v : -128.0f;
+  v = v < 127.0f ? v : 127.0f;
+  return (int8_t)__builtin_rintf(v);
+}
+
+__attribute__((export_name("line"))) void line(int inputs, int outputs) {
+  unknown();
+  for (int n = 0; n < outputs; ++n) {
+    int32_t sum = b[n];
+    for (int k = 0; k < inputs; ++k) sum += x[k] * w[n * inputs + k];
+    y[n] = requantize(sum, scale[n]);
+  }
+}
+
+/* kernel by kernel, same padding; group: 1, or c for a filter of each channel. */
+__attribute__((export_name("conv"))) void conv(
+    int h, int width, int c, int outputs, int kernel, int stride, int group) {
+  unknown();
+  const int pad = kernel / 2, depth = c / group, each = outputs / group;
+  for (int oy = 0; oy * stride < h; ++oy) {
+    for (int ox = 0; ox * stride < width; ++ox) {
+      for (int n = 0; n < outputs; ++n) {
+        int32_t sum = b[n];
+        for (int ky = 0; ky < kernel; ++ky) {
+          const int iy = oy * stride + ky - pad;
+          for (int kx = 0; kx < kernel; ++kx) {
+            const int ix = ox * stride + kx - pad;
+            if (iy < 0 || iy >= h || ix < 0 || ix >= width) continue;
+            const int8_t *const in = x + (iy * width + ix) * c + n / each * depth;
+            const int8_t *const wn = w + ((n * kernel + ky) * kernel + kx) * depth;
+            for (int k = 0; k < depth; ++k) sum += in[k] * wn[k];
+          }
+        }
+        const int at = (oy * ((width + stride - 1) / stride) + ox) * outputs + n;
+        y[at] = requantize(sum, scale[n]);
+      }
+    }
+  }
+}

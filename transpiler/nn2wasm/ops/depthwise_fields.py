@@ -1,0 +1,121 @@
+"""Depthwise convolution with sums in fields of a word, for interpreters.
+
+The sums of up to three outputs beside each other lie in one word. A column of the image adds to
+each of them its product with another weight: one product of words for three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nn2wasm.ir import Array, Node
+from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
+from nn2wasm.ops.packed_fields import (
+    FIELD_BITS,
+    FIELD_LIMIT,
+    HEADERS,
+    INTERP,
+    PIXELS,
+    SIGNED,
+    field_operands,
+    field_parts,
+    fields_refusal,
+)
+from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
+from nn2wasm.ops.tiled_windows import ANY_WINDOW
+
+MOST_TAPS = 32
+"""Products of a step that are written out."""
+
+
+def depthwise_field_kernel(
+    fits: Callable[[Node], str], geometry: Callable[[Node], Geometry]
+) -> Kernel:
+    """The row for depthwise convolutions."""
+
+    def refusal(node: Node) -> str:
+        if reason := fits(node) or fields_refusal(node):
+            return reason
+        if geometry(node).dilation[1] > 1:
+            return "its columns are dilated"
+        if sum(len(column["taps"]) for column in _columns(geometry(node))) > MOST_TAPS:
+            return f"more than {MOST_TAPS} products a step"
+        weights = node.input(1).value.reshape(node.output.shape[-1], -1)
+        return "its sums need more than a field" if field_parts(weights, SIGNED)[1] > 1 else ""
+
+    return Kernel(
+        symbol=f"nn_depthwise_s8_{PIXELS}x1__interp",
+        template="depthwise/s8__interp.c.j2",
+        dtype="s8",
+        needs=INTERP,
+        fits=refusal,
+        headers=HEADERS,
+    )
+
+
+def depthwise_fields(
+    node: Node, weights: Array, geometry: Geometry, lo: float, hi: float
+) -> Lowering:
+    """Depthwise convolution with [c][1][kh][kw] weights, an output row at a time."""
+    x, y = node.input(0), node.output
+    assert x.quant is not None
+    c = weights.shape[0]
+    flat = np.ascontiguousarray(weights.reshape(c, -1))
+    operands = field_operands(node, flat, FIELD_LIMIT, lo, hi)
+    operands.constants = {"w": flat, **operands.constants}
+    ahead, columns = _fields(geometry) - 1, _columns(geometry)
+    operands.context |= ANY_WINDOW | {
+        "kh": geometry.kernel[0],
+        "kw": geometry.kernel[1],
+        "step": geometry.stride[1],
+        "columns": columns,
+        "last_column": columns[-1]["offset"],
+        "ahead": ahead,
+        "top_bit": FIELD_BITS * (ahead + 1) - 1,
+        "idle_bits": 64 - FIELD_BITS * (ahead + 1),
+    }
+    operands.sizes |= {
+        "channels": c,
+        "pixels": spatial_size(y.shape, True)[1],
+        "width": spatial_size(x.shape, True)[1],
+        "pad": geometry.pad_begin[1],
+    }
+    window = image_window(geometry, x, y, int(x.quant.zero_point))
+    return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(operands.lowering(window), 0)
+
+
+def _fields(geometry: Geometry) -> int:
+    """Outputs whose sums are under way at a time."""
+    return min(PIXELS, -(-geometry.kernel[1] // geometry.stride[1]))
+
+
+def _columns(geometry: Geometry) -> list[dict[str, Any]]:
+    """Columns that a step adds to the sums, from its first on, each with a word for each row.
+
+    The column that lies `offset` behind the first of the windows of output ox + fields - 1 lies
+    under their taps kx = offset, and under kx = offset + stride of those one output before.
+    """
+    kh, kw = geometry.kernel
+    stride, fields = geometry.stride[1], _fields(geometry)
+    columns: list[dict[str, Any]] = []
+    index = 0
+    for offset in _offsets(kw, stride, fields):
+        under = [offset + stride * j for j in reversed(range(fields))]
+        taps = []
+        for ky in range(kh):
+            numbers = [f"w[{ky * kw + kx}]" if kx < kw else "0" for kx in under]
+            numbers += ["0"] * (PIXELS - fields)
+            taps.append({"index": index, "row": ky, "fields": ", ".join(numbers)})
+            index += 1
+        total = " + ".join(f"w{tap['index']}" for tap in taps)
+        columns.append({"offset": offset, "taps": taps, "sum": total})
+    return columns
+
+
+def _offsets(kw: int, stride: int, fields: int) -> Iterator[int]:
+    """Columns that no other has as its tap of an output before."""
+    for begin in range(0, kw, fields * stride):
+        yield from range(begin, min(begin + stride, kw))

@@ -1,0 +1,284 @@
+"""Three sums in one 64-bit word, where executed operations are what costs: proofs and packing.
+
+Three pixels lie in fields of 21 bits of a word (runtime_c's fields.h). A word times a weight is
+three products; sums of them are exact while each lies in [-2^20, 2^20). How many products that
+allows is proven here from the weights, for each input there can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
+from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
+from nn2wasm.ops.linear import Operands, linear_s8
+from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
+from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
+from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN
+
+INTERP = frozenset({"interp"})
+"""What kernels need that are made for interpreters."""
+HEADERS = ("nn2wasm/fields.h",)
+FIELD_BITS, WORD_BYTES = 21, 8
+FIELD_LIMIT = 2 ** (FIELD_BITS - 1)
+"""Sums reach from this below zero to one below this."""
+PIXELS = 3
+MOST_WASTE = 1.15
+"""Pixels that are computed for each that is wanted, where rows can be chosen so."""
+SIGNED, UNSIGNED = (S8_MIN, S8_MAX), (0, S8_MAX - S8_MIN)
+"""What inputs can be, as they are and 128 above: so they are packed."""
+STEP = 4
+"""Products of an output that the innermost loop writes out."""
+WIDE, NARROW = 8, 4
+"""Outputs of a block."""
+
+
+def block_width(outputs: int) -> int:
+    """Outputs of a block: many, but where that computes a third more than are wanted."""
+    computed = -(-outputs // WIDE) * WIDE
+    wasteful = outputs < 2 * WIDE and 3 * computed > 4 * outputs
+    return NARROW if outputs < WIDE or wasteful else WIDE
+
+
+def field_kernels(
+    outputs: Callable[[Node], int], other: Callable[[Node], str] = always
+) -> tuple[Kernel, ...]:
+    """Rows for convolutions and products: blocks of each width.
+
+    Args:
+        outputs: how many outputs of a node read the same inputs.
+        other: what else speaks against it.
+    """
+
+    def row(width: int) -> Kernel:
+        def fits(node: Node) -> str:
+            wanted = block_width(outputs(node))
+            refusal = f"blocks of {wanted} suit it" if wanted != width else ""
+            few = f"fewer than {NARROW} outputs" if outputs(node) < NARROW else ""
+            return few or refusal or other(node) or fields_refusal(node)
+
+        return Kernel(
+            symbol=f"nn_conv_s8_{PIXELS}x{width}__interp",
+            template="conv/s8__interp.c.j2",
+            dtype="s8",
+            needs=INTERP,
+            fits=fits,
+            headers=HEADERS,
+        )
+
+    return row(WIDE), row(NARROW)
+
+
+def fields_refusal(node: Node) -> str:
+    """Why a linear node on bytes is not computed in fields; empty where it is."""
+    if node.output.dtype is not DType.S8:
+        return "its output is not 8-bit"
+    return finite_scales(node) or weight_zero_point(node)
+
+
+def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
+    """Length and number of the parts in which products of [n][k] weights are summed in fields.
+
+    Parts are equal and as few as keep the sum of each in its field, whatever the inputs are between
+    the least and the most that they can be.
+    """
+    k = weights.shape[1]
+    ends = np.stack([weights.astype(np.int64) * end for end in inputs])
+    lows, highs = ends.min(0), ends.max(0)
+    parts = 0
+    while True:
+        parts += 1
+        part = -(-k // (parts * STEP)) * STEP
+        starts = range(0, k, part)
+        low = min(int(lows[:, s : s + part].sum(1).min(initial=0)) for s in starts)
+        high = max(int(highs[:, s : s + part].sum(1).max(initial=0)) for s in starts)
+        if low >= -FIELD_LIMIT and high < FIELD_LIMIT:
+            return part, parts
+
+
+def pack_blocks(weights: Array, width: int, products: int) -> Array:
+    """[n][k] to [blocks][products][width]: zeros behind the last product, the last block the last
+    outputs.
+    """
+    n, k = weights.shape
+    padded = np.zeros((n, products), weights.dtype)
+    padded[:, :k] = weights
+    blocks = padded[block_outputs(n, width)].reshape(-1, width, products)
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1))
+
+
+def block_outputs(n: int, width: int) -> list[int]:
+    """Outputs in the order of blocks; the last begins early enough to be whole."""
+    whole = n // width * width
+    return [*range(whole), *(range(n - width, n) if whole < n else ())]
+
+
+def field_rows(
+    node: Node, weights: Array, geometry: Geometry, groups: int, lo: float, hi: float
+) -> Lowering:
+    """Convolution with [oc][ic / groups][kh][kw] weights, an output row at a time.
+
+    Args:
+        node: inputs x, w, optional b; channels last.
+        weights: of `node`.
+        geometry: of the window.
+        groups: of channels.
+        lo: least real result.
+        hi: largest real result.
+    """
+    x, y = node.input(0), node.output
+    assert x.quant is not None
+    kh, kw = geometry.kernel
+    c, ow, oc = x.shape[-1], spatial_size(y.shape, True)[1], y.shape[-1]
+    n = oc // groups
+    apart = groups > 1 or geometry.dilation[1] > 1
+    taps = kw if apart else 1
+    products = weights.transpose(0, 2, 3, 1).reshape(oc, -1)
+    columns = [count * c for count in column_padding(geometry, x.shape[-2], ow)]
+    operands = _field_sums(node, products, n, lo, hi)
+    operands.context |= ANY_WINDOW
+    operands.sizes |= {
+        "pixels": ow,
+        "pixel": geometry.stride[1] * c,
+        "window": kh,
+        "taps": taps,
+        "tap": geometry.dilation[1] * c,
+        "run": products.shape[1] // (kh * taps),
+        "groups": groups,
+        "stride": oc,
+        "left": columns[0],
+        "inside": columns[1],
+        "right": columns[2],
+    }
+    window = image_window(geometry, x, y, int(x.quant.zero_point))
+    if geometry.is_pointwise:
+        rows = rows_together(window.out_rows, ow)
+        window = window if rows == 1 else _joined(window, rows)
+        operands.sizes |= {"pixels": rows * ow, "inside": rows * columns[1]}
+    staged = kh * sum(columns) if columns[0] + columns[2] else 0
+    streams = geometry.is_pointwise and groups == 1
+    return _lowering(node, operands, window, staged, streams=streams)
+
+
+def field_lines(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
+    """A product of many lines with [n][k] weights: a row of pixels."""
+    n, k = weights.shape
+    lines = node.input(0).element_count // k
+    operands = _field_sums(node, weights, n, lo, hi)
+    operands.context |= ANY_WINDOW
+    pixel = {"pixels": lines, "pixel": k, "window": 1, "taps": 1, "tap": k, "run": k}
+    operands.sizes |= pixel | {"groups": 1, "stride": n, "left": 0, "inside": lines * k, "right": 0}
+    row = Window(
+        images=1,
+        out_rows=1,
+        in_rows=1,
+        kernel=1,
+        stride=1,
+        dilation=1,
+        pad=0,
+        in_row_elements=lines * k,
+        out_row_elements=lines * n,
+    )
+    return _lowering(node, operands, row, 0, streams=True)
+
+
+def _lowering(
+    node: Node, operands: Operands, window: Window, staged: int, *, streams: bool
+) -> Lowering:
+    """With scratch for the words of three pixels, and so many bytes that are staged.
+
+    `streams`: these words are all that is needed of pixels once their outputs are written.
+    """
+    x, y = node.input(0), node.output
+    lowering = operands.lowering(window)
+    words = operands.sizes["part"] * operands.sizes["parts"]
+    lowering.scratch_bytes = words * WORD_BYTES + staged
+    lowering.scratch_type = "uint64_t"
+    overlap = window_overlap(window, x.dtype.bytes, y.dtype.bytes)
+    if streams:
+        c, oc = x.shape[-1], y.shape[-1]
+        overlap = overlap._replace(lead=stream_lead(y.element_count // oc, c, oc))
+    return overlap.on(lowering, 0)
+
+
+def rows_together(rows: int, width: int) -> int:
+    """Rows that are taken as one, so that few words lack a pixel; a divisor of all.
+
+    Only narrow images need it: what takes rows together cannot be made row by row.
+    """
+
+    def waste(together: int) -> float:
+        pixels = together * width
+        return -(-pixels // PIXELS) * PIXELS / pixels
+
+    divisors = [d for d in range(1, rows + 1) if rows % d == 0]
+    enough = [d for d in divisors if waste(d) <= MOST_WASTE]
+    return enough[0] if enough else min(divisors, key=waste)
+
+
+def _joined(window: Window, rows: int) -> Window:
+    """A window of one pixel over so many rows at a time: images of one row each."""
+    return replace(
+        window,
+        images=window.images * (window.out_rows // rows),
+        out_rows=1,
+        in_rows=1,
+        in_row_elements=window.in_row_elements * rows,
+        out_row_elements=window.out_row_elements * rows,
+    )
+
+
+def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Operands:
+    """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
+    width, groups = block_width(n), weights.shape[0] // n
+    part, parts = field_parts(weights, UNSIGNED)
+    above = -S8_MIN * weights.astype(np.int64).sum(1)
+    operands = field_operands(node, weights, above + parts * FIELD_LIMIT, lo, hi)
+    order = np.asarray(block_outputs(n, width))
+    order = np.concatenate([order + n * group for group in range(groups)])
+    packed = [pack_blocks(group, width, part * parts) for group in np.split(weights, groups)]
+    operands.constants = {"w": np.concatenate(packed)} | {
+        name: array[order] for name, array in operands.constants.items()
+    }
+    steps = [
+        {"index": step, "weights": [step * width + lane for lane in range(width)]}
+        for step in range(STEP)
+    ]
+    lanes = list(range(width))
+    operands.context |= {"width": width, "depth": STEP, "lanes": lanes, "steps": steps}
+    operands.context["scales"] = lane_scales(operands, "sn", width)
+    blocks = -(-n // width)
+    operands.sizes |= {
+        "part": part,
+        "parts": parts,
+        "blocks": blocks,
+        "outputs": n,
+        "overlap": blocks * width - n,
+    }
+    return operands
+
+
+def field_operands(
+    node: Node, weights: Array, above: Array | int, lo: float, hi: float
+) -> Operands:
+    """Bias and scale of [oc][k] weights, and the sizes that clamp the output.
+
+    Args:
+        node: inputs x, w, optional b.
+        weights: of `node`.
+        above: what sums of products in fields are too high; the bias takes it off.
+        lo: least real result.
+        hi: largest real result.
+    """
+    linear = linear_s8(node, weights, lo, hi, fold=True)
+    bias = linear.constants["b"].astype(np.int64) - above
+    x_zero_point = linear.context["x_zero_point"]
+    operands = output_operands(node, linear.constants["scale"], lo, hi)
+    operands.constants = {"b": bias.astype(np.int32), **operands.constants}
+    operands.sizes["x_zero_point"] = x_zero_point
+    return operands
