@@ -41,6 +41,8 @@ def reference_tensors(
     present = {output.name for output in whole.graph.output}
     whole.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
     options = onnxruntime.SessionOptions()
+    # without it products of u8 and s8 saturate on x86 that lacks VNNI
+    options.add_session_config_entry("session.x64quantprecision", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(

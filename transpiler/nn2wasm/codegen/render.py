@@ -129,19 +129,17 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
 
 
 def _fed(plan: Plan) -> dict[str, object]:
-    """How the input is fed, where that is row by row; it keeps the model's own shape."""
+    """How the input is fed, where that is row by row; loaders take it in the model's own order."""
     if not plan.target.feeds_rows:
         return {}
     image = plan.graph.inputs[0]
     _, rows, columns, channels = image.shape
-    return {"feed": {"rows": rows, "shape": [columns, channels], "planes": image.perm is not None}}
-
-
-def _model_shape(tensor: Tensor) -> tuple[int, ...]:
-    """The shape of an input or output in the model's order of axes."""
-    if tensor.perm is None:
-        return tensor.shape
-    return tuple(tensor.shape[tensor.perm.index(axis)] for axis in range(len(tensor.shape)))
+    planes = image.perm is not None
+    about = _signature(image, image.name)
+    if planes:
+        about["shape"] = [1, channels, rows, columns]
+    feed = {"rows": rows, "shape": [columns, channels], "planes": planes}
+    return {"inputs": [about], "feed": feed}
 
 
 def _signature(tensor: Tensor, name: str) -> dict[str, object]:
@@ -150,7 +148,7 @@ def _signature(tensor: Tensor, name: str) -> dict[str, object]:
     return {
         "name": name,
         "dtype": tensor.dtype.value,
-        "shape": list(_model_shape(tensor)),
+        "shape": list(tensor.shape),
         "scale": float(quant.scale) if quant is not None and per_tensor else None,
         "zero_point": int(quant.zero_point) if quant is not None and per_tensor else None,
     }

@@ -120,6 +120,8 @@ def _onnxruntime(
             "onnxruntime is not installed", hint="pip install onnxruntime"
         ) from error
     settings = onnxruntime.SessionOptions()
+    # without it products of u8 and s8 saturate on x86 that lacks VNNI
+    settings.add_session_config_entry("session.x64quantprecision", "1")
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.log_severity_level = _QUIET
     name = f"onnxruntime {onnxruntime.__version__}"
