@@ -26,6 +26,7 @@ from tolerance import CLOSE, Tolerance
 from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.target import ArtifactKind, find_target
 from nn2wasm.toolchain import build_artifact
+from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
 MICROSOFT = "com.microsoft"
 LINEAR_TARGETS = pytest.mark.parametrize(
@@ -156,12 +157,12 @@ def reference_outputs(case: Case) -> list[np.ndarray]:
 def in_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     """What the model says, node by node: nothing fused."""
     options = onnxruntime.SessionOptions()
-    # without it products of u8 and s8 saturate on x86 that lacks VNNI
-    options.add_session_config_entry("session.x64quantprecision", "1")
     options.log_severity_level = 3
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        with_unsigned_weights(model).SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
     )
     return list(session.run(None, feeds))
 

@@ -20,6 +20,7 @@ from onnx import helper
 
 from nn2wasm.api import Options
 from nn2wasm.loaders import WasmtimeSession
+from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
 SAMPLES = 2
 CUT = "cut_"
@@ -41,12 +42,12 @@ def reference_tensors(
     present = {output.name for output in whole.graph.output}
     whole.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in present)
     options = onnxruntime.SessionOptions()
-    # without it products of u8 and s8 saturate on x86 that lacks VNNI
-    options.add_session_config_entry("session.x64quantprecision", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        whole.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        with_unsigned_weights(whole).SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
     )
     inputs = [info.name for info in session.get_inputs()]
     return [

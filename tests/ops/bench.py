@@ -22,6 +22,8 @@ import onnxruntime
 from cases import MICROSOFT, run
 from onnx import helper, numpy_helper
 
+from nn2wasm.tools.unsigned_weights import with_unsigned_weights
+
 rng = np.random.default_rng(99)
 
 
@@ -125,11 +127,11 @@ class Bench:
     def references(self) -> Mapping[str, np.ndarray]:
         """What onnxruntime answers."""
         options = onnxruntime.SessionOptions()
-        # without it products of u8 and s8 saturate on x86 that lacks VNNI
-        options.add_session_config_entry("session.x64quantprecision", "1")
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(
-            self.model().SerializeToString(), options, providers=["CPUExecutionProvider"]
+            with_unsigned_weights(self.model()).SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
         )
         return dict(zip(self.names, session.run(self.names, self.feeds), strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 
 from nn2wasm.errors import InstallError, RunError, quote
 from nn2wasm.ir import Array
+from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
 if TYPE_CHECKING:
     import onnx
@@ -120,14 +121,14 @@ def _onnxruntime(
             "onnxruntime is not installed", hint="pip install onnxruntime"
         ) from error
     settings = onnxruntime.SessionOptions()
-    # without it products of u8 and s8 saturate on x86 that lacks VNNI
-    settings.add_session_config_entry("session.x64quantprecision", "1")
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.log_severity_level = _QUIET
     name = f"onnxruntime {onnxruntime.__version__}"
     try:
         session = onnxruntime.InferenceSession(
-            proto.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+            with_unsigned_weights(proto).SerializeToString(),
+            settings,
+            providers=["CPUExecutionProvider"],
         )
     except Exception as error:
         raise _refused(name, "load the model", error) from error
