@@ -12,7 +12,6 @@ with optimizations off.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ import onnx
 import onnxruntime
 from cases import MICROSOFT, run
 from onnx import helper, numpy_helper
+from outcome import once
 
 from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
@@ -115,7 +115,7 @@ class Bench:
         opsets = [helper.make_opsetid("", self.opset), helper.make_opsetid(MICROSOFT, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
-    @functools.cache  # noqa: B019  one bench a module
+    @once
     def answers(self, target: str = "wasm") -> Mapping[str, Answer]:
         results, references = run(self.model(), self.feeds, target), self.references()
         return {
@@ -123,7 +123,7 @@ class Bench:
             for name, expected in self.expected.items()
         }
 
-    @functools.cache  # noqa: B019
+    @once
     def references(self) -> Mapping[str, np.ndarray]:
         """What onnxruntime answers."""
         options = onnxruntime.SessionOptions()
