@@ -24,7 +24,7 @@ def test_operators(nn2wasm):
     assert lines[0] == "# Operators"
     assert any(line.startswith("| QGemm | com.microsoft | ") for line in lines)
     entries = nn2wasm("ops", "--json").json
-    assert {"name": "Conv", "domain": "", "op": "Conv", "dtypes": ["s8", "f32"]} in entries
+    assert {"name": "Conv", "domain": "", "op": "Conv", "dtypes": ["s8", "f32", "s16"]} in entries
 
 
 @pytest.mark.parametrize("place", ["beside", "folder", "name"])

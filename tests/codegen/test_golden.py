@@ -16,7 +16,7 @@ from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.target import find_target
 
 GOLDEN = Path(__file__).with_name("golden")
-LONGEST_FILE = 220
+LONGEST_FILE = 230
 FILES = [f"{name}.{ending}" for name in NETWORKS for ending in ("c", "h")]
 
 

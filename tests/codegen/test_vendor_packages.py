@@ -115,7 +115,14 @@ def build(source: Path, build_folder: Path, program: str, *defines: str, **envir
     compiler("gcc")
     variables = {**with_command(build_folder.parent / "bin"), **environment}
     for command in (
-        ["-S", str(source), "-B", str(build_folder), *(f"-D{define}" for define in defines)],
+        [
+            "-Wno-dev",
+            "-S",
+            str(source),
+            "-B",
+            str(build_folder),
+            *(f"-D{define}" for define in defines),
+        ],
         ["--build", str(build_folder)],
     ):
         done = subprocess.run(

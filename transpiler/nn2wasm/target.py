@@ -205,7 +205,7 @@ def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = ""
         summary=f"{summary}: C11 sources",
         kind=ArtifactKind.C,
         zig_triple="thumb-freestanding-eabihf" if hard else "thumb-freestanding-eabi",
-        zig_flags=(f"-mcpu={cpu}",),
+        zig_flags=(f"-mcpu={cpu}", "-fhosted"),  # a memcpy of four bytes is a load
         speed_flags=("-O2",),
         features=frozenset(offers.split()),
         traits=FIRMWARE if hard else FIRMWARE | {"no_fpu"},
@@ -265,7 +265,7 @@ TARGETS: tuple[Target, ...] = (
         summary="RISC-V without an FPU (ESP32-C3, CH32V): C11 sources",
         kind=ArtifactKind.C,
         zig_triple="riscv32-freestanding-ilp32",
-        zig_flags=("-mcpu=generic_rv32+m+c",),
+        zig_flags=("-mcpu=generic_rv32+m+c", "-fhosted"),
         speed_flags=("-O2",),
         traits=FIRMWARE | {"no_fpu"},
     ),

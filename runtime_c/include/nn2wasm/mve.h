@@ -70,8 +70,14 @@ static inline nn_f32x4 nn_load_scales(const float *from) {
 #endif
 }
 
-/* sum + the sixteen products of a and b. */
-static inline int32_t nn_dot16(int32_t sum, nn_s8x16 a, nn_s8x16 b) {
+#if defined(__GNUC__)
+#define NN_UNUSED __attribute__((unused))
+#else
+#define NN_UNUSED
+#endif
+
+/* sum + the sixteen products of a and b. With Helium some of its callers here do not call it. */
+static inline NN_UNUSED int32_t nn_dot16(int32_t sum, nn_s8x16 a, nn_s8x16 b) {
 #if NN_HELIUM
   return vmladavaq_s8(sum, a, b);
 #else

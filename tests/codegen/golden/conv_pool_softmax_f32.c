@@ -50,8 +50,8 @@
 #endif
 
 /* Define NN_BETWEEN_LAYERS(done) to feed a watchdog, to yield, or to give up: an expression that is
- * evaluated when another layer is done, or a row of those that run together. 0 goes on; all else ends
- * the run, which returns it. */
+ * evaluated when another layer is done, or a row of those that run together. 0 goes on; all else
+ * ends the run, which returns it. */
 #ifdef NN_BETWEEN_LAYERS
 #define NN_DONE(layers)                           \
   do {                                            \

@@ -15,12 +15,24 @@
 
 #include "groups_s16.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "nn2wasm/math.h"
 #include "nn2wasm/requantize.h"
+
+#if INT_MAX < 0x7fffffff
+#error "int has fewer than 32 bits: 8- and 16-bit processors cannot run the network"
+#endif
+
+/* Yours, where it is on the include path: may define NN_WEIGHTS and NN_BETWEEN_LAYERS. */
+#ifdef __has_include
+#if __has_include("nn2wasm_config.h")
+#include "nn2wasm_config.h"
+#endif
+#endif
 
 /* Where constants go: define it to place them, e.g. __attribute__((section(".flash"))). */
 #ifndef NN_WEIGHTS
@@ -35,6 +47,19 @@
 #define NN_LAYER static __attribute__((noipa))
 #else
 #define NN_LAYER static
+#endif
+
+/* Define NN_BETWEEN_LAYERS(done) to feed a watchdog, to yield, or to give up: an expression that is
+ * evaluated when another layer is done, or a row of those that run together. 0 goes on; all else
+ * ends the run, which returns it. */
+#ifdef NN_BETWEEN_LAYERS
+#define NN_DONE(layers)                           \
+  do {                                            \
+    const int nn_end = NN_BETWEEN_LAYERS(layers); \
+    if (nn_end != 0) return nn_end;               \
+  } while (0)
+#else
+#define NN_DONE(layers) ((void)0)
 #endif
 
 /* ---- constants --------------------------------------------------------------------------- */
@@ -176,9 +201,13 @@ void *groups_s16_output(void *arena, int index) {
 int groups_s16_run(void *arena) {
   uint8_t *const a = arena;
   groups_s16_00_quantize(a);
+  NN_DONE(1);
   groups_s16_01_transpose(a);
+  NN_DONE(2);
   groups_s16_02_conv(a);
+  NN_DONE(3);
   groups_s16_03_transpose(a);
+  NN_DONE(4);
   groups_s16_04_dequantize(a);
   return 0;
 }

@@ -39,7 +39,7 @@ extern "C" {
 void *groups_s16_input(void *arena, int index);
 void *groups_s16_output(void *arena, int index);
 
-/* Computes all outputs from the inputs in the arena. Returns 0. */
+/* Computes all outputs from the inputs in the arena. Returns 0, or what NN_BETWEEN_LAYERS says. */
 int groups_s16_run(void *arena);
 
 #ifdef __cplusplus
