@@ -38,6 +38,7 @@ SHAPES: dict[str, Shape] = {
     "depthwise_dilated": square(3, 3, 9, group=3, pads=[2, 2, 2, 2], dilations=[2, 2]),
     "depthwise_valid": square(6, 6, 5, group=6),
     "depthwise_5x3": Shape((1, 4, 8, 6), (4, 1, 5, 3), {"group": 4, "pads": [2, 1, 2, 1]}),
+    "depthwise_2x3": Shape((1, 4, 7, 6), (4, 1, 2, 3), {"group": 4, "pads": [1, 1, 0, 1]}),
     "depthwise_multiplier_2": square(3, 6, group=3, pads=SAME),
     "depthwise_multiplier_5": square(2, 10, group=2, pads=SAME),
     "groups_2": square(4, 6, group=2, pads=SAME),

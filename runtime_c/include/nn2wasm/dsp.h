@@ -108,6 +108,11 @@ static inline uint32_t nn_odd(uint32_t v) {
   return nn_even(v >> 8 | v << 24);
 }
 
+/* The low halves of two words. */
+static inline uint32_t nn_join_low(uint32_t a, uint32_t b) {
+  return (a & 0xFFFFu) | b << 16;
+}
+
 /* The low half as a byte between lo and hi. */
 static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
   const int q = nn_saturate(v);

@@ -45,6 +45,27 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         "`nn2wasm targets --json` has the default of each target",
     )
     group.add_argument(
+        "--wasm-opt",
+        action="store_true",
+        help="let wasm-opt of binaryen, where installed, rewrite the module",
+    )
+    group.add_argument("--name", default="", help="name of the model; that of its file by default")
+    group.add_argument(
+        "--fold-limit",
+        metavar="N",
+        type=positive,
+        help="most elements of a constant that folding may make",
+    )
+    group.add_argument(
+        "--max-model-bytes", metavar="N", type=positive, help="largest model file to read"
+    )
+    _add_memory(parser)
+
+
+def _add_memory(parser: argparse.ArgumentParser) -> None:
+    """What says where tensors and constants are while the network runs."""
+    group = parser.add_argument_group("memory")
+    group.add_argument(
         "--ram",
         metavar="BYTES",
         type=byte_count,
@@ -70,21 +91,6 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         type=positive,
         default=65536,
         help="1 for runtimes with custom page sizes: memory of exactly what is needed",
-    )
-    group.add_argument(
-        "--wasm-opt",
-        action="store_true",
-        help="let wasm-opt of binaryen, where installed, rewrite the module",
-    )
-    group.add_argument("--name", default="", help="name of the model; that of its file by default")
-    group.add_argument(
-        "--fold-limit",
-        metavar="N",
-        type=positive,
-        help="most elements of a constant that folding may make",
-    )
-    group.add_argument(
-        "--max-model-bytes", metavar="N", type=positive, help="largest model file to read"
     )
 
 

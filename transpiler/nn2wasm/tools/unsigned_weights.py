@@ -21,6 +21,8 @@ WEIGHTS = {
     "ConvInteger": (1, 3),
     "MatMulInteger": (1, 3),
 }
+X_ZERO_POINT = 2
+"""Position of the activations' zero point in all of them."""
 OFFSET = 128
 
 
@@ -38,6 +40,9 @@ def with_unsigned_weights(model: onnx.ModelProto) -> onnx.ModelProto:
         weights = constants.get(node.input[weights_at]) if weights_at else None
         if weights is None or weights.data_type != onnx.TensorProto.INT8:
             continue
+        x_zero = constants.get(node.input[X_ZERO_POINT]) if len(node.input) > X_ZERO_POINT else None
+        if x_zero is None or x_zero.data_type != onnx.TensorProto.UINT8:
+            continue  # products of s8 by s8 are exact, and those of s8 by u8 do not exist
         given = node.input[zero_at] if len(node.input) > zero_at else ""
         if given and given not in constants:
             continue
