@@ -41,6 +41,7 @@ STATEMENTS = (
         f"y = wasm_{name}(a, b)"
         for name in (
             *("v128_and", "v128_or", "v128_xor", "i16x8_add", "i16x8_sub", "i32x4_add"),
+            *("i16x8_min", "i16x8_max"),
             *("i32x4_sub", "i32x4_gt", "i8x16_min", "i8x16_max", "i32x4_extmul_low_i16x8"),
             *("i32x4_extmul_high_i16x8", "i16x8_narrow_i32x4", "i8x16_narrow_i16x8"),
             *("i32x4_dot_i16x8", "f32x4_add", "f32x4_mul", "f32x4_pmin", "f32x4_pmax"),

@@ -28,7 +28,7 @@ FREESTANDING = (
 )
 GCC = ("-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-O2")
 KERNELS = ("conv", "depthwise_padded", "pointwise")
-DSP = [target for target in TARGETS if "dsp" in target.features]
+DSP = [t for t in TARGETS if "dsp" in t.features and "mve" not in t.features]
 DUAL_PRODUCT = b"smlad"
 CHANNELS = (2, 3, 5, 7, 9)
 
