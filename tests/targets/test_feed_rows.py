@@ -60,6 +60,17 @@ def test_the_image_is_never_whole():
     assert arenas["rows"] < 3 * 64 * 64 / 4 < arenas["whole"]
 
 
+def test_an_image_of_one_plane_is_fed_too():
+    n = NetworkWriter(6, True)
+    model = n.model((1, 1, 12, 10), n.conv(n.conv(n.quantized("x"), 1, 4), 4, 4, 3, 2))
+    feeds = {"x": RNG.uniform(-5, 5, (1, 1, 12, 10)).astype(np.float32)}
+    expected, actual = (
+        run(model, feeds, "wasm", Options(name="n", feed=feed)) for feed in ("whole", "rows")
+    )
+    for output, value in expected.items():
+        np.testing.assert_array_equal(actual[output], value)
+
+
 def test_the_next_image_begins_by_itself():
     options = Options(name="n", feed="rows")
     compiled = plan_model(NETWORKS["inverted"](False), find_target("wasm"), options)

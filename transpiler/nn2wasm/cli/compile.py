@@ -81,9 +81,9 @@ def _text(artifact: Artifact) -> str:
     lines.append(f"{artifact.total_bytes:,} bytes: {weights:,} weights + {runtime:,} runtime")
     memory = ""
     if artifact.kind.value == "wasm":
-        pages = artifact.memory_bytes // PAGE_BYTES
-        shown = f"{pages} page{'' if pages == 1 else 's'}"
-        memory = f", {artifact.memory_bytes:,} linear memory ({shown})"
+        pages, rest = divmod(artifact.memory_bytes, PAGE_BYTES)
+        shown = "" if rest else f" ({pages} page{'' if pages == 1 else 's'})"
+        memory = f", {artifact.memory_bytes:,} linear memory{shown}"
     lines.append(f"RAM {artifact.arena_bytes:,} arena{memory}")
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from nn2wasm.errors import UnsupportedFeature, quote
 from nn2wasm.ir import Graph, Node, Tensor
 from nn2wasm.ops.movement import Transpose
+from nn2wasm.ops.shape import is_alias
 from nn2wasm.passes.base import PassOptions
 from nn2wasm.passes.edges import Edges
 
@@ -47,6 +48,9 @@ def _chain(graph: Graph) -> tuple[list[Node], Node | None]:
         if isinstance(node.op, Transpose):
             found = node.op.perm == PIXELS and not edges.is_output(node.output)
             return chain, node if found else None
+        if is_alias(node) and tensor.shape[1] == 1:  # one plane: its channels are where they were
+            found = node.output.shape == _permuted(tensor).shape
+            return chain, node if found and not edges.is_output(node.output) else None
         others = [t for t in node.present_inputs if t is not tensor]
         if not node.op.elementwise or any(t.element_count > 1 and len(t.shape) > 1 for t in others):
             break
