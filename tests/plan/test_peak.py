@@ -16,7 +16,7 @@ DIGITS = Path(__file__).resolve().parents[2] / "examples" / "digits"
 
 @pytest.fixture(params=["digits_int8", "digits_f32"])
 def plan(request) -> Plan:
-    return plan_model(DIGITS / f"{request.param}.onnx", find_target("c")).plan
+    return plan_model(DIGITS / f"{request.param}.onnx", find_target("host")).plan
 
 
 def test_the_peak_is_the_arena_where_the_search_reached_its_floor(plan):

@@ -192,7 +192,10 @@ def test_a_plan_is_reported_as_it_is(digits):
 
 
 def test_row_by_row_it_fits(shared):
-    model, integers = shared("vww_mbv1_025_96_ptq_qdq_s8"), Options(io_integers=True)
+    model, integers = (
+        shared("vww_mbv1_025_96_ptq_qdq_s8"),
+        Options(io_integers=True, optimize="speed"),
+    )
     usual = fit_model(model, Room(target=M4), integers)
     room = Room(target=M4, ram_bytes=usual.ram.total * 9 // 10)
     found = remedies_of(model, room, integers)

@@ -49,7 +49,8 @@ class Target:
         optimize: what code is made for: few milliseconds or few bytes.
         speed_flags: compiler flags for the one.
         size_flags: for the other.
-        least_memory: layers run row by row wherever that needs less memory.
+        least_memory: layers run row by row wherever that needs less memory; where memory is as near
+            as a cache that costs nothing, so it is the usual way there.
         feeds_rows: the host hands the input over row by row.
         page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         weights: where constants are while the network runs: "resident" in memory, or copied from
@@ -209,6 +210,7 @@ def _cortex_m(name: str, cpu: str, summary: str, *, hard: bool, offers: str = ""
         speed_flags=("-O2",),
         features=frozenset(offers.split()),
         traits=FIRMWARE if hard else FIRMWARE | {"no_fpu"},
+        least_memory=True,
     )
 
 
@@ -238,6 +240,7 @@ TARGETS: tuple[Target, ...] = (
         size_flags=("-Os", *KEEP_OFFSETS),
         traits=frozenset({"interp"}),
         alignment=8,
+        least_memory=True,
     ),
     SIMD128,
     replace(
@@ -258,6 +261,7 @@ TARGETS: tuple[Target, ...] = (
         summary="portable C11 sources, nothing compiled",
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
+        least_memory=True,
     ),
     *CORTEX_M,
     Target(
@@ -268,6 +272,7 @@ TARGETS: tuple[Target, ...] = (
         zig_flags=("-mcpu=generic_rv32+m+c", "-fhosted"),
         speed_flags=("-O2",),
         traits=FIRMWARE | {"no_fpu"},
+        least_memory=True,
     ),
     Target(
         name="esp32",
@@ -275,6 +280,7 @@ TARGETS: tuple[Target, ...] = (
         kind=ArtifactKind.C,
         speed_flags=("-O2",),
         traits=frozenset({"scalar_core"}),
+        least_memory=True,
     ),
     Target(
         name="host",

@@ -41,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
     group.add_argument(
         "--optimize",
         choices=OPTIMIZE,
-        help="few milliseconds, few bytes, or a small arena: layers run together row by row; "
-        "`nn2wasm targets --json` has the default of each target",
+        help="few milliseconds, few bytes, or a small arena (layers run together row by row, as "
+        "C and modules for interpreters always do unless `speed` is asked for); "
+        "`nn2wasm targets` has the default of each target",
     )
     group.add_argument(
         "--wasm-opt",

@@ -21,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_facts(index) for index in range(len(TARGETS))])
         return 0
-    rows = [(target.name, target.kind.value, target.summary) for target in TARGETS]
-    print(table(("target", "makes", "for"), rows))
+    rows = [(t.name, t.kind.value, t.optimized_for, t.summary) for t in TARGETS]
+    print(table(("target", "makes", "optimized for", "runs on"), rows))
     print(EXACTNESS)
     return 0
 

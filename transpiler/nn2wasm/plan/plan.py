@@ -64,11 +64,14 @@ def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
     Raises:
         OverBudget: the arena would not fit `ram`, or any machine that this is for.
     """
-    plan = _layer_by_layer(graph, target)
-    if target.least_memory or target.cache_bytes:
-        plan = _streamed(plan, ram)
-    if ram is not None and plan.memory.arena_bytes > ram:
-        plan = _streamed(_layer_by_layer(graph, replace(target, least_memory=True)), ram)
+    if target.least_memory:
+        plan = _least(graph, target, ram)
+    else:
+        plan = _layer_by_layer(graph, target)
+        if target.cache_bytes:
+            plan = _streamed(plan, ram)
+        if ram is not None and plan.memory.arena_bytes > ram:
+            plan = _least(graph, replace(target, least_memory=True), ram)
     arena_bytes = plan.memory.arena_bytes
     limit = LARGEST_ARENA if ram is None else ram
     if arena_bytes > limit:
@@ -83,6 +86,19 @@ def _layer_by_layer(graph: Graph, target: Target) -> Plan:
     nodes = [node for node in graph.nodes if not is_alias(node)]
     calls = [make_call(index, node, target) for index, node in enumerate(nodes)]
     return _plan(graph, target, [Segment((call,)) for call in calls])
+
+
+def _least(graph: Graph, target: Target, ram: int | None) -> Plan:
+    """The plan of least memory; kernels that exist for small arenas only where they make it so."""
+    usual = _layer_by_layer(graph, replace(target, least_memory=False))
+    usual = _streamed(replace(usual, target=target), ram)
+    if ram is not None and usual.memory.arena_bytes <= ram:
+        return usual
+    sparing = _layer_by_layer(graph, target)
+    if not any(call.lowering.in_place for call in sparing.calls):
+        return usual
+    sparing = _streamed(sparing, ram)
+    return min(usual, sparing, key=lambda plan: plan.memory.arena_bytes)
 
 
 def _streamed(plan: Plan, ram: int | None) -> Plan:
