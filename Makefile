@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-interpreters bench-mcu mcu-costs docs clean
+.PHONY: demo test lint conformance bench bench-interpreters bench-mcu mcu-costs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -33,8 +33,8 @@ bench-mcu: $(VENV)/ready-dev
 mcu-costs: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/mcu/costs.py $(ARGS)
 
-docs: $(VENV)/ready-dev
-	$(BIN)/nn2wasm ops --markdown > docs/operators.md
+conformance: $(VENV)/ready-dev
+	$(BIN)/python tests/conformance/ratchet.py
 
 $(VENV)/ready: pyproject.toml
 	@echo "setting up $(VENV) (once; downloads the compiler, about 100 MB) ..."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from engines import node
 
@@ -20,9 +22,7 @@ def test_targets(nn2wasm):
 
 def test_operators(nn2wasm):
     assert "Conv " in nn2wasm("ops").out
-    lines = nn2wasm("ops", "--markdown").out.splitlines()
-    assert lines[0] == "# Operators"
-    assert any(line.startswith("| QGemm | com.microsoft | ") for line in lines)
+    assert re.search("^QGemm +com.microsoft ", nn2wasm("ops").out, re.MULTILINE)
     entries = nn2wasm("ops", "--json").json
     assert {"name": "Conv", "domain": "", "op": "Conv", "dtypes": ["s8", "f32", "s16"]} in entries
 

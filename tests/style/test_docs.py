@@ -4,15 +4,8 @@ import re
 from pathlib import Path
 
 from nn2wasm import errors
-from nn2wasm.cli.command import main
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def test_the_list_of_operators_is_current(capsys):
-    assert main(["ops", "--markdown"]) == 0
-    written = capsys.readouterr().out
-    assert (ROOT / "docs" / "operators.md").read_text(encoding="utf-8") == written, "run make docs"
 
 
 def test_the_page_of_errors_names_every_class_with_its_exit_code():

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
+from numpy.typing import ArrayLike
+
 from nn2wasm.codegen import SourceTree, render
 from nn2wasm.codegen.identifiers import identifier
 from nn2wasm.codegen.package import amalgamate, c_package
@@ -50,6 +52,7 @@ class Options:
 
     Attributes:
         shapes: all sizes of inputs whose sizes the model leaves open, by input name.
+        fixed: values of inputs that become constants, by input name.
         name: the model's name; that of its file where left out.
         optimize: "speed", "size" or "memory"; what the target is usually made for where left out.
         ram: bytes that the arena may have at most: layers run row by row as far as that needs it.
@@ -65,6 +68,7 @@ class Options:
     """
 
     shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    fixed: Mapping[str, ArrayLike] = field(default_factory=dict)
     name: str = ""
     optimize: Optimize | None = None
     ram: int | None = None
@@ -152,7 +156,9 @@ def plan_model(model: ModelSource, target: Target, options: Options | None = Non
     target = target.optimized(options.optimize, wasm_opt=options.wasm_opt)
     target = target.with_weights(options.weights).with_pages(options.page_bytes)
     target = target.with_feed(options.feed)
-    onnx_model = read_model(model, shapes=options.shapes, limits=options.limits)
+    onnx_model = read_model(
+        model, shapes=options.shapes, fixed=options.fixed, limits=options.limits
+    )
     graph = import_onnx(onnx_model, options.limits)
     log = run_passes(graph, PIPELINE, _pass_options(options, target))
     if options.io_integers and all(t.dtype is DType.F32 for t in [*graph.inputs, *graph.outputs]):

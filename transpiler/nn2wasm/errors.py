@@ -88,7 +88,24 @@ class UnsupportedFeature(ModelError):
 
 
 class DynamicShape(ModelError):
+    """A size, or a value that decides sizes, is not known.
+
+    Args:
+        inputs: those of the network that decide it: fixed, they make it known.
+    """
+
     exit_code = 14
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        facts: Sequence[tuple[str, str]] = (),
+        hint: str = "",
+        inputs: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, facts=facts, hint=hint)
+        self.inputs = tuple(inputs)
 
 
 class QuantizationError(Nn2wasmError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from nn2wasm.target import FEEDS, OPTIMIZE, WEIGHTS
 
 if TYPE_CHECKING:
     from nn2wasm.api import Options
+    from nn2wasm.ir import Array
 
 Shape = tuple[str, tuple[int, ...]]
 
@@ -31,6 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
         default=[],
         type=_shape,
         help="all sizes of an input whose sizes the model leaves open; may be repeated",
+    )
+    group.add_argument(
+        "--fix",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        type=_fixed,
+        help="make an input a constant: a number, numbers between commas, a list in brackets, or "
+        "@file.npy; may be repeated",
     )
     group.add_argument(
         "--io",
@@ -107,6 +118,7 @@ def read(arguments: argparse.Namespace) -> Options:
     )
     return Options(
         shapes=dict(arguments.shape),
+        fixed=dict(arguments.fix),
         name=arguments.name,
         optimize=arguments.optimize,
         ram=arguments.ram,
@@ -128,6 +140,22 @@ def _shape(text: str) -> Shape:
     if not found or not name or any(size < 1 for size in shape):
         raise argparse.ArgumentTypeError(f"{text!r} is not like image=1,3,96,96")
     return name, shape
+
+
+def _fixed(text: str) -> tuple[str, Array]:
+    import numpy as np
+
+    name, found, value = text.rpartition("=")
+    if not found or not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like axes=0,1 or steps=@steps.npy")
+    try:
+        if value.startswith("@"):
+            return name, np.load(value[1:], allow_pickle=False)
+        listed = value if value.lstrip().startswith("[") or "," not in value else f"[{value}]"
+        return name, np.asarray(json.loads(listed))
+    except (OSError, ValueError, EOFError) as error:
+        problem = f"{text!r}: {str(error).splitlines()[0]}"
+        raise argparse.ArgumentTypeError(problem) from error
 
 
 def _number(least: float, kind: Callable[[str], float], text: str) -> float:

@@ -5,21 +5,13 @@ from __future__ import annotations
 import argparse
 
 from nn2wasm.cli.output import print_json
-from nn2wasm.cli.table import markdown, table
+from nn2wasm.cli.table import table
 
 HEADINGS = ("operator", "domain", "compiled as", "kernels for")
-INTRODUCTION = """\
-# Operators
-
-Written by `nn2wasm ops --markdown`. *Kernels for* are the element types that the operation's own
-kernels compute on; quantized (QDQ) models also compute others on int8, by a table of their 256
-results or by arithmetic on integers. Operators without kernels vanish: they are evaluated while
-compiling, or become other operations.
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--markdown", action="store_true", help="print docs/operators.md")
+    """The verb has no options of its own."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,8 +27,5 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     rows = [(o.name, o.domain or "ai.onnx", o.op, ", ".join(o.dtypes) or "–") for o in operators]
-    if arguments.markdown:
-        print(f"{INTRODUCTION}\n{markdown([heading.capitalize() for heading in HEADINGS], rows)}")
-    else:
-        print(table(HEADINGS, rows))
+    print(table(HEADINGS, rows))
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import prod
@@ -26,7 +26,9 @@ _EXAMPLE_SIZE = 96
 
 
 @dataclass(frozen=True, slots=True)
-class _Declared:
+class Declared:
+    """What the file says of an input; no axes where it says nothing of its shape."""
+
     name: str
     dtype: DType
     axes: tuple[Axis, ...] | None
@@ -60,8 +62,8 @@ def read_inputs(
         InvalidModel: a shape that contradicts the file, sizes above the limits.
         UnsupportedFeature: sequences, maps, strings, half precision, empty inputs.
     """
-    declared = [_declared(value, limits) for value in values]
-    _check_names(shapes, [value.name for value in declared])
+    declared = [declared_input(value, limits) for value in values]
+    check_names(shapes, [value.name for value in declared], what="a shape")
     symbols: dict[str, int] = {}
     given: dict[str, Shape] = {}
     for value in declared:
@@ -99,7 +101,8 @@ def read_output_type(value: onnx.ValueInfoProto, limits: Limits) -> OutputType:
     return dtype, tuple(size if size and size > 0 else None for size in sizes)
 
 
-def _declared(value: onnx.ValueInfoProto, limits: Limits) -> _Declared:
+def declared_input(value: onnx.ValueInfoProto, limits: Limits, *, empty: bool = False) -> Declared:
+    """What the file says of an input; one without elements is refused unless `empty` is allowed."""
     label = f"input {quote(value.name)}"
     kind = value.type.WhichOneof("value")
     if kind is None:
@@ -120,39 +123,42 @@ def _declared(value: onnx.ValueInfoProto, limits: Limits) -> _Declared:
             hint="export the model in float32; weights may stay in half precision" if half else "",
         )
     if not tensor.HasField("shape"):
-        return _Declared(value.name, dtype, None)
+        return Declared(value.name, dtype, None)
     if len(tensor.shape.dim) > limits.rank:
         raise InvalidModel(
             f"{label} has {len(tensor.shape.dim):,} axes; at most {limits.rank} are supported"
         )
-    axes = tuple(_axis(dim, index, label) for index, dim in enumerate(tensor.shape.dim))
-    return _Declared(value.name, dtype, axes)
+    axes = tuple(
+        _axis(dim, index, label, empty=empty) for index, dim in enumerate(tensor.shape.dim)
+    )
+    return Declared(value.name, dtype, axes)
 
 
-def _axis(dim: onnx.TensorShapeProto.Dimension, index: int, label: str) -> Axis:
+def _axis(dim: onnx.TensorShapeProto.Dimension, index: int, label: str, *, empty: bool) -> Axis:
     if not dim.HasField("dim_value"):
         return dim.dim_param or None
     size = int(dim.dim_value)
-    if size == 0:
+    if size == 0 and not empty:
         raise UnsupportedFeature(f"{label}: axis {index} has size 0; empty inputs are useless here")
     if size < -1:
         raise InvalidModel(f"{label}: axis {index} has size {size}")
     return None if size == -1 else size  # some exporters write -1 for unknown
 
 
-def _check_names(shapes: Mapping[str, Sequence[int]], names: list[str]) -> None:
-    for name in shapes:
+def check_names(given: Iterable[str], names: Sequence[str], *, what: str) -> None:
+    """Refuses what the user gives for an input that the model does not have."""
+    for name in given:
         if name not in names:
             near = get_close_matches(name[:200], [n for n in names if len(n) <= 200], n=1)
             known = ", ".join(quote(n) for n in names[:10]) or "none"
             raise DynamicShape(
-                f"a shape is given for the input {quote(name)}, which the model does not have",
+                f"{what} is given for the input {quote(name)}, which the model does not have",
                 facts=[("inputs", known)],
                 hint=f"did you mean {quote(near[0])}?" if near else "",
             )
 
 
-def _override(value: _Declared, sizes: Sequence[int], symbols: dict[str, int]) -> Shape:
+def _override(value: Declared, sizes: Sequence[int], symbols: dict[str, int]) -> Shape:
     """The user's shape, checked against the declared one; binds its symbols."""
     try:
         shape = tuple(operator.index(size) for size in sizes)
@@ -184,7 +190,7 @@ def _override(value: _Declared, sizes: Sequence[int], symbols: dict[str, int]) -
     return shape
 
 
-def _resolved(value: _Declared, symbols: Mapping[str, int]) -> Shape:
+def _resolved(value: Declared, symbols: Mapping[str, int]) -> Shape:
     """The declared shape with its first axis, and what symbols say, filled in."""
     if value.axes is None:
         raise DynamicShape(

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 from google.protobuf.message import Error as ProtobufError  # type: ignore[import-untyped]
+from numpy.typing import ArrayLike
 
 from nn2wasm.errors import InvalidModel, UnsupportedFeature, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_attributes import AttributeReader
 from nn2wasm.frontends.onnx_file import OnnxFile, open_model
+from nn2wasm.frontends.onnx_fixed import fix_inputs
 from nn2wasm.frontends.onnx_function_index import read_opsets
 from nn2wasm.frontends.onnx_functions import FlatNode, inline_functions
 from nn2wasm.frontends.onnx_inputs import read_inputs, read_output_type
@@ -39,6 +41,7 @@ def read_model(
     source: str | os.PathLike[str] | bytes | onnx.ModelProto,
     *,
     shapes: Mapping[str, Sequence[int]] | None = None,
+    fixed: Mapping[str, ArrayLike] | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> OnnxModel:
     """Reads and checks a model.
@@ -46,6 +49,7 @@ def read_model(
     Args:
         source: path of the file, its bytes, or a parsed model (which cannot have external data).
         shapes: input name to all its sizes, for inputs whose sizes the file leaves open.
+        fixed: input name to its values, for inputs that become constants.
         limits: what the file may ask for.
 
     Raises:
@@ -55,7 +59,7 @@ def read_model(
     """
     try:
         file = open_model(source, limits)
-        return _read(file, shapes or {}, limits)
+        return _read(file, shapes or {}, fixed or {}, limits)
     except (ProtobufError, ValueError, OverflowError) as error:
         # Protobuf hands out strings lazily, so bad UTF-8 turns up anywhere; it is a ValueError.
         raise InvalidModel(
@@ -66,7 +70,12 @@ def read_model(
         raise InvalidModel("the model needs more memory than there is") from error
 
 
-def _read(file: OnnxFile, shapes: Mapping[str, Sequence[int]], limits: Limits) -> OnnxModel:
+def _read(
+    file: OnnxFile,
+    shapes: Mapping[str, Sequence[int]],
+    fixed: Mapping[str, ArrayLike],
+    limits: Limits,
+) -> OnnxModel:
     proto = file.proto
     graph = proto.graph
     outputs = _output_names(graph, file.label)
@@ -76,6 +85,8 @@ def _read(file: OnnxFile, shapes: Mapping[str, Sequence[int]], limits: Limits) -
     tensors = TensorReader(limits, file.folder)
     constants, unsupported = _constants(graph, tensors)
     inputs = _graph_inputs(graph, constants.keys() | unsupported.keys())
+    constants |= fix_inputs(inputs, fixed, limits)
+    inputs = [value for value in inputs if value.name not in fixed]
     sources = dict.fromkeys((*constants, *unsupported), "an initializer")
     sources |= {value.name: "a graph input" for value in inputs}
     ordered = order_nodes(flat, sources, outputs, limits)

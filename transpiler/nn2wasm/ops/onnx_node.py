@@ -92,12 +92,25 @@ class OnnxNode:
         """Values of an input that must be known at compile time."""
         tensor = self.input(index)
         if tensor.data is None:
+            inputs = self._inputs_behind(tensor)
+            fixing = " ".join(f"--fix {name}=…" for name in inputs[:3])
             raise DynamicShape(
                 f"{self.describe()}: its {what} is computed at run time",
                 facts=[(what, quote(tensor.name))],
-                hint="fix the input shapes with --shape, or export the model with constant shapes",
+                hint=f"give it a value, {fixing}; or export the model with constant shapes",
+                inputs=inputs,
             )
         return tensor.data
+
+    def _inputs_behind(self, tensor: Tensor) -> tuple[str, ...]:
+        """Names of the network's inputs that a value is computed from."""
+        seen, waiting = {tensor}, [tensor]
+        while waiting:
+            producer = self._producer(waiting.pop())
+            fresh = set(producer.activations) - seen if producer else set()
+            seen |= fresh
+            waiting += fresh
+        return tuple(each.name for each in self.graph.inputs if each in seen)
 
     def is_static(self, tensor: Tensor) -> bool:
         """A constant, or what an operation that is not folded at once makes of constants."""
