@@ -29,10 +29,7 @@ from nn2wasm.frontends.onnx_tensors import TensorReader, tensor_label, type_name
 from nn2wasm.frontends.onnx_types import OnnxModel, OnnxNodeRecord, OnnxValue, OutputType
 from nn2wasm.ir.tensor import Array
 
-__all__ = ["OLDEST_OPSET", "Limits", "OnnxModel", "OnnxNodeRecord", "OnnxValue", "read_model"]
-
-OLDEST_OPSET = 7
-"""Oldest version of ai.onnx that is read: before it, broadcasting was an attribute."""
+__all__ = ["Limits", "OnnxModel", "OnnxNodeRecord", "OnnxValue", "read_model"]
 
 DEFAULT_LIMITS = Limits()
 
@@ -145,14 +142,10 @@ def _check_opsets(nodes: Iterable[FlatNode]) -> None:
                 f"the version {node.opset} of the domain {quote(node.domain or 'ai.onnx')} "
                 "does not exist"
             )
-        if node.domain == "" and not OLDEST_OPSET <= node.opset <= newest:
-            old = node.opset < OLDEST_OPSET
+        if node.domain == "" and node.opset > newest:
             raise UnsupportedFeature(
-                f"{describe(node)} uses opset {node.opset} of ai.onnx; "
-                f"{OLDEST_OPSET} to {newest} are read",
-                hint="export the model again with opset_version=17"
-                if old
-                else "install a newer onnx package, or export with a lower opset_version",
+                f"{describe(node)} uses opset {node.opset} of ai.onnx; up to {newest} are read",
+                hint="install a newer onnx package, or export with a lower opset_version",
             )
 
 

@@ -25,6 +25,17 @@ ONNX_DTYPES = {
     1: DType.F32, 2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16, 6: DType.S32, 7: DType.S64,
     9: DType.BOOL, 10: DType.F32, 11: DType.F64, 12: DType.U32, 13: DType.U64, 16: DType.F32,
 }  # fmt: skip
+NAMES = (
+    "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16",
+    "DOUBLE", "UINT32", "UINT64",
+)  # fmt: skip
+"""The same types as Cast names them before opset 6, from code 1 on."""
+
+
+def _named(node: OnnxNode) -> int:
+    """The code of the type that Cast names before opset 6, 0 where there is no such name."""
+    name = node.attr_str("to", "").upper()
+    return NAMES.index(name) + 1 if name in NAMES else 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Cast(KernelOp):
         if node.op_type == "CastLike":
             dtype = node.input(1).dtype
         else:
-            code = node.attr_int("to", 0)
+            code = node.attr_int("to", 0) if node.opset >= 6 else _named(node)
             if code not in ONNX_DTYPES:
                 raise node.unsupported(f"the element type of code {code}")
             dtype = ONNX_DTYPES[code]

@@ -30,6 +30,7 @@ from nn2wasm.ops.fixed_rows import FIXED_POINT, HEADER
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import factor_text, float_literal, store_context
 from nn2wasm.ops.mve_elementwise import mve_float_pairs, mve_integer_pairs
+from nn2wasm.ops.old_opsets import aligned_operand
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
@@ -175,7 +176,8 @@ class Binary(KernelOp):
         elif node.op_type in ("Sum", "Mean", "Min", "Max"):
             _import_variadic(node)
         else:
-            a, b = node.input(0), node.input(1)
+            a = node.input(0)
+            b = aligned_operand(node, a, node.input(1))
             if node.op_type == "Mod" and node.attr_int("fmod", 0):
                 raise node.unsupported("fmod")
             if a.dtype is not b.dtype and node.op_type != "Pow":

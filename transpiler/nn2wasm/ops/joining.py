@@ -93,7 +93,8 @@ class Pad(Movement):
             raise node.unsupported(f"mode {mode!r}; constant is compiled")
         value = 0.0
         if node.opset < 11:
-            pads, value = node.attr_ints("pads"), node.attr_float("value", 0.0)
+            name = "pads" if node.opset > 1 else "paddings"
+            pads, value = node.attr_ints(name), node.attr_float("value", 0.0)
         else:
             pads = node.ints(1, "pads")
             if node.optional(2) is not None:

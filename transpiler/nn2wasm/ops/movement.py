@@ -218,6 +218,8 @@ class Tile(Movement):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         x, repeats = node.input(0), node.ints(1, "repeats")
+        if node.opset < 6:
+            repeats = _repeats_along(node, repeats, len(x.shape))
         if repeats is None or len(repeats) != len(x.shape) or min(repeats, default=1) < 1:
             raise node.invalid(f"repeats {repeats} for rank {len(x.shape)}")
         node.emit(cls(repeats), [x])
@@ -240,6 +242,16 @@ class Tile(Movement):
             source += [0, inner]
             target += [outer * size, outer]
         return copy_lowering(node, [copy_context(tuple(shape), tuple(source), tuple(target))])
+
+
+def _repeats_along(
+    node: OnnxNode, tiles: tuple[int, ...] | None, rank: int
+) -> tuple[int, ...] | None:
+    """Before opset 6: a number of tiles and the axis that they lie along."""
+    axes = node.ints(2, "axis")
+    if tiles is None or axes is None or len(tiles) != 1 or len(axes) != 1:
+        return None
+    return tuple(tiles[0] if axis == node.axis(axes[0], rank) else 1 for axis in range(rank))
 
 
 class DepthToSpace(ImportOp):

@@ -50,7 +50,8 @@ class BatchNormalization(ImportOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         x = _float_input(node)
-        if node.attr_int("training_mode", 0) or any(node.output_names[1:]):
+        training = not node.attr_int("is_test", 0) if node.opset < 7 else any(node.output_names[1:])
+        if training or node.attr_int("training_mode", 0):
             raise node.unsupported("training mode")
         if node.opset < 9 and not node.attr_int("spatial", 1):
             raise node.unsupported("spatial = 0")

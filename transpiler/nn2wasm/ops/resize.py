@@ -326,7 +326,10 @@ def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
     """Sizes and scales of every axis of the input."""
     rank = len(x.shape)
     upsample = node.op_type == "Upsample"
-    if upsample and node.opset < 9:
+    if upsample and node.opset < 7:
+        names = ("height_scale", "width_scale")
+        scales = (*[1.0] * (rank - 2), *(node.attr_float(name, 0.0) for name in names))
+    elif upsample and node.opset < 9:
         scales = node.attr_floats("scales")
     else:
         scales = _floats(node, 2 if node.opset >= 11 and not upsample else 1, "scales")

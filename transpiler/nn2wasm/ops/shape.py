@@ -134,8 +134,8 @@ class Identity(ImportOp):
     def from_onnx(cls, node: OnnxNode) -> None:
         x = node.input(0)
         if node.op_type == "Dropout":
-            training = node.optional(2)
-            if training is not None and bool(node.constant(2, "training_mode").any()):
+            training = node.optional(2) is not None and node.constant(2, "training_mode").any()
+            if training or (node.opset < 7 and not node.attr_int("is_test", 0)):
                 raise node.unsupported("training mode")
             if len(node.output_names) > 1 and node.output_names[1]:
                 mask = node.value(np.ones(x.shape, np.bool_), "mask")
