@@ -35,7 +35,7 @@ OWN_TEXT = sorted(
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-LONGEST_RUNTIME = 2600
+LONGEST_RUNTIME = 4000
 """A third is for instruction sets, each again in plain C so that any machine tests it."""
 
 LONGER_FILES: dict[str, str] = {

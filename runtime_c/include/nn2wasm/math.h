@@ -11,6 +11,7 @@
  *   nn_tanh     all floats     1.4 ulp
  *   nn_sigmoid  all floats     2.4 ulp
  *   nn_erf      all floats     1.4 ulp
+ *   nn_fmod     all pairs      exact
  *   nn_pow      all pairs      0.6 ulp; computed in double, slow where the FPU lacks it
  */
 #ifndef NN2WASM_MATH_H
@@ -244,10 +245,35 @@ static inline float nn_erf(float v) {
   return v != v ? v : nn_with_sign(1.0f - nn_exp(p), v);
 }
 
-/* log2 of a positive finite float: k + log2(m), log2(m) = s * p(s^2), s = (m - 1) / (m + 1). */
-static inline double nn_log2_of(float v) {
+/* What is left of a after whole multiples of b, with the sign of a: exact, as C's fmodf. */
+static inline float nn_fmod(float a, float b) {
+  const float size = nn_abs(a), unit = nn_abs(b);
+  if (!(size < NN_INFINITY) || !(unit > 0.0f)) return NN_NAN;
+  if (size < unit) return a;
+  const uint32_t exponent_a = nn_bits(size) >> 23, exponent_b = nn_bits(unit) >> 23;
+  const uint64_t digits_a = (nn_bits(size) & 0x7fffffu) | (exponent_a ? 0x800000u : 0u);
+  const uint64_t digits_b = (nn_bits(unit) & 0x7fffffu) | (exponent_b ? 0x800000u : 0u);
+  const uint32_t step_a = exponent_a ? exponent_a : 1u, step_b = exponent_b ? exponent_b : 1u;
+  uint64_t rest = digits_a % digits_b, square = 2u % digits_b; /* times 2^(step_a - step_b) */
+  for (uint32_t bits = step_a - step_b, i = 0; i < 9u; ++i, bits >>= 1) {
+    if (bits & 1u) rest = rest * square % digits_b;
+    square = square * square % digits_b;
+  }
+  const int32_t scale = (int32_t)step_b - 150;
+  const float number = (float)(uint32_t)rest * nn_power_of_two(scale / 2);
+  return nn_with_sign(number * nn_power_of_two(scale - scale / 2), a);
+}
+
+/* The same with the sign of b, as in Python. */
+static inline float nn_modulo(float a, float b) {
+  const float rest = nn_fmod(a, b);
+  return rest != 0.0f && (rest < 0.0f) != (b < 0.0f) ? rest + b : rest;
+}
+
+/* log2 of a positive finite number that is not subnormal as a double: k + log2(m), log2(m) = s * p(s^2), s = (m - 1) / (m + 1). */
+static inline double nn_log2_of(double v) {
   union { double number; uint64_t bits; } m;
-  m.number = (double)v;
+  m.number = v;
   /* bits of sqrt(1/2); 1024 keeps the difference positive */
   const uint64_t above = m.bits - 0x3fe6a09e00000000u + ((uint64_t)1024 << 52);
   const int32_t k = (int32_t)(above >> 52) - 1024;
@@ -299,7 +325,7 @@ static inline float nn_pow(float base, float exponent) {
   if (base < 0.0f && !whole) {
     return nn_from_bits(0x7fc00000u);
   }
-  const double t = (double)exponent * nn_log2_of(size);
+  const double t = (double)exponent * nn_log2_of((double)size);
   if (t > 129.0) {
     return nn_with_sign(NN_INFINITY, sign);
   }

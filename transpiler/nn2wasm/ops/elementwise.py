@@ -10,9 +10,9 @@ QLinearAdd, QLinearMul.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from nn2wasm.ops.broadcast import (
     loop_context,
     merge_loops,
 )
+from nn2wasm.ops.cast import Cast
 from nn2wasm.ops.corrected import corrected_lowering
 from nn2wasm.ops.fixed_rows import FIXED_POINT, HEADER
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
@@ -32,6 +33,7 @@ from nn2wasm.ops.linear import factor_text, float_literal, store_context
 from nn2wasm.ops.mve_elementwise import mve_float_pairs, mve_integer_pairs
 from nn2wasm.ops.old_opsets import aligned_operand
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.pair_functions import FUNCTIONS, ONNX_TYPES
 from nn2wasm.ops.quant_inputs import read_quant
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
@@ -40,54 +42,6 @@ from nn2wasm.ops.vectors import pairs_fit, simd_kernel
 from nn2wasm.ops.wide_activations import BINARY, binary_context
 from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.quant.binary_forms import IntegerForm, find_integer_form, fused_ratios
-
-
-class Function(NamedTuple):
-    """How a function of two numbers is computed.
-
-    Attributes:
-        c_float: C expression of floats a and b, empty where it only runs at compile time.
-        c_int: C expression of integers a and b, empty likewise.
-        numpy: the same in numpy.
-        boolean: whether the result is a truth value.
-    """
-
-    c_float: str
-    c_int: str
-    numpy: Callable[[Array, Array], Array]
-    boolean: bool = False
-
-
-def _divide(a: Array, b: Array) -> Array:
-    if a.dtype.kind == "f":
-        return a / b
-    safe = np.where(b == 0, 1, b)
-    return (
-        np.trunc(a / safe).astype(a.dtype)
-        if a.dtype.itemsize < 8
-        else np.where((a % safe != 0) & ((a < 0) != (safe < 0)), a // safe + 1, a // safe)
-    )
-
-
-FUNCTIONS: dict[str, Function] = {
-    "Add": Function("a + b", "a + b", np.add),
-    "Sub": Function("a - b", "a - b", np.subtract),
-    "Mul": Function("a * b", "a * b", np.multiply),
-    "Div": Function("a / b", "", _divide),
-    "Min": Function("a < b ? a : b", "a < b ? a : b", np.minimum),
-    "Max": Function("a > b ? a : b", "a > b ? a : b", np.maximum),
-    "Pow": Function("nn_pow(a, b)", "", lambda a, b: np.power(a, b.astype(a.dtype))),
-    "PRelu": Function("a >= 0.0f ? a : a * b", "", lambda a, b: np.where(a >= 0, a, a * b)),
-    "Mod": Function("", "", np.mod),
-    "Equal": Function("a == b", "a == b", np.equal, True),
-    "Less": Function("a < b", "a < b", np.less, True),
-    "LessOrEqual": Function("a <= b", "a <= b", np.less_equal, True),
-    "Greater": Function("a > b", "a > b", np.greater, True),
-    "GreaterOrEqual": Function("a >= b", "a >= b", np.greater_equal, True),
-    "And": Function("", "a && b", np.logical_and, True),
-    "Or": Function("", "a || b", np.logical_or, True),
-    "Xor": Function("", "a != b", np.logical_xor, True),
-}
 
 
 def broadcast_shape(node: OnnxNode, *tensors: Tensor) -> Shape:
@@ -124,7 +78,7 @@ class Binary(KernelOp):
     """
 
     onnx_types = (
-        *FUNCTIONS, "Sum", "Mean", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul",
+        *ONNX_TYPES, "Sum", "Mean", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul",
     )  # fmt: skip
     elementwise = True
     clamps = True
@@ -156,7 +110,12 @@ class Binary(KernelOp):
         ),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
         BINARY,
-        Kernel(symbol="nn_binary__scalar", template="binary/any__scalar.c.j2", dtype="any"),
+        Kernel(
+            symbol="nn_binary__scalar",
+            template="binary/any__scalar.c.j2",
+            dtype="any",
+            headers=("nn2wasm/integers.h",),
+        ),
     )
 
     function: str
@@ -178,17 +137,15 @@ class Binary(KernelOp):
         else:
             a = node.input(0)
             b = aligned_operand(node, a, node.input(1))
-            if node.op_type == "Mod" and node.attr_int("fmod", 0):
-                raise node.unsupported("fmod")
-            if a.dtype is not b.dtype and node.op_type != "Pow":
-                raise node.invalid("its operands differ in type")
             broadcast_shape(node, a, b)
+            if node.op_type == "Pow" and a.dtype is not b.dtype:
+                _import_mixed_power(node, a, b)
+                return
             if a.dtype is not b.dtype:
-                if not b.is_constant:
-                    raise node.unsupported("an exponent of another type computed at run time")
-                b = node.value(b.value.astype(a.dtype.numpy), "exponent")
-            check_types(node, cls(node.op_type), [a, b])
-            node.emit(cls(node.op_type), [a, b])
+                raise node.invalid("its operands differ in type")
+            op = cls(_function_of(node))
+            check_types(node, op, [a, b])
+            node.emit(op, [a, b])
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         a, b = inputs
@@ -255,7 +212,7 @@ class Binary(KernelOp):
             context |= {"expression": function.c_float} | binary_context(node, self.lo, self.hi)
         else:
             store = store_context(self.lo, self.hi)
-            expression = function.c_float if a.dtype.is_float else function.c_int
+            expression = function.expression(a.dtype)
             context |= {
                 "x_type": a.dtype.c_name,
                 "y_type": y.dtype.c_name,
@@ -349,8 +306,32 @@ def check_types(node: OnnxNode, op: Binary, inputs: Sequence[Tensor]) -> None:
     dtype = inputs[0].dtype
     if all(tensor.is_constant for tensor in inputs):
         return
-    if not (function.c_float if dtype is DType.F32 else function.c_int) or dtype is DType.F64:
+    if not function.expression(dtype) or dtype is DType.F64:
         raise node.unsupported(f"operands of type {dtype.value} computed at run time")
+
+
+def _function_of(node: OnnxNode) -> str:
+    """The function that the operator is with its attributes."""
+    if node.op_type == "Mod":
+        return "Remainder" if node.attr_int("fmod", 0) else "Mod"
+    if node.op_type == "BitShift":
+        direction = node.attr_str("direction", "")
+        if direction not in ("LEFT", "RIGHT"):
+            raise node.invalid(f"direction {direction!r} is neither LEFT nor RIGHT")
+        return "ShiftLeft" if direction == "LEFT" else "ShiftRight"
+    return node.op_type
+
+
+def _import_mixed_power(node: OnnxNode, a: Tensor, b: Tensor) -> None:
+    """Pow whose exponent is of another type: computed in floats if either is one, in the type of
+    the base otherwise.
+    """
+    common = DType.F32 if a.dtype.is_float or b.dtype.is_float else a.dtype
+    base = a if a.dtype is common else node.add(Cast(common), [a], suffix="base")
+    exponent = b if b.dtype is common else node.add(Cast(common), [b], suffix="exponent")
+    check_types(node, Binary("Pow"), [base, exponent])
+    power = node.add(Binary("Pow"), [base, exponent], suffix="power")
+    node.alias(power if a.dtype is common else node.add(Cast(a.dtype), [power]))
 
 
 def _import_variadic(node: OnnxNode) -> None:

@@ -34,6 +34,7 @@ from nn2wasm.ops.sampling import (
     cubic_taps,
     linear_taps,
     nearest_indices,
+    refuse_between,
 )
 from nn2wasm.ops.softmax import shape_text
 from nn2wasm.ops.tiles import offset
@@ -326,6 +327,7 @@ def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
     """Sizes and scales of every axis of the input."""
     rank = len(x.shape)
     upsample = node.op_type == "Upsample"
+    scales: tuple[float, ...] | None
     if upsample and node.opset < 7:
         names = ("height_scale", "width_scale")
         scales = (*[1.0] * (rank - 2), *(node.attr_float(name, 0.0) for name in names))
@@ -354,23 +356,11 @@ def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
         else:
             scale = np.float32(values[place])
             out = math.floor(np.float32(size) * scale)
-            _refuse_between(node, size, scale, out)
+            refuse_between(node, size, scale, out)
         if out < 1:
             raise node.invalid(f"axis {axis} of size {size} would have {out} elements")
         axes[axis] = Axis(size, out, np.float32(scale))
     return axes
-
-
-def _refuse_between(node: OnnxNode, size: int, scale: np.float32, out: int) -> None:
-    """With align_corners the last output lies on the last input; ONNX's reference takes a resized
-    length with a fraction for that, onnxruntime and PyTorch the whole number.
-    """
-    aligned = node.attr_str("coordinate_transformation_mode", "half_pixel") == "align_corners"
-    if aligned and np.float32(size) * scale != out:
-        raise node.unsupported(
-            f"align_corners of {size} elements with the scale {scale:g}, no whole number",
-            hint="export it with sizes instead of scales: implementations differ in what this is",
-        )
 
 
 def _targets(

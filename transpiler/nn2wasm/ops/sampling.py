@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nn2wasm.ir import Array
+from nn2wasm.ops.onnx_node import OnnxNode
 
 Taps = tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]
 """For each output index of an axis: the input indices that it mixes, and their weights."""
@@ -109,3 +110,15 @@ def _cubic(distance: float, a: float) -> float:
     if distance <= 1:
         return ((a + 2) * distance - (a + 3)) * distance * distance + 1
     return ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a if distance < 2 else 0.0
+
+
+def refuse_between(node: OnnxNode, size: int, scale: np.float32, out: int) -> None:
+    """With align_corners the last output lies on the last input; ONNX's reference takes a resized
+    length with a fraction for that, onnxruntime and PyTorch the whole number.
+    """
+    aligned = node.attr_str("coordinate_transformation_mode", "half_pixel") == "align_corners"
+    if aligned and np.float32(size) * scale != out:
+        raise node.unsupported(
+            f"align_corners of {size} elements with the scale {scale:g}, no whole number",
+            hint="export it with sizes instead of scales: implementations differ in what this is",
+        )

@@ -31,16 +31,21 @@ class Function(NamedTuple):
     """How a function is computed.
 
     Attributes:
-        c: C expression of float v; `p0`, `p1` … are its parameters.
+        c: C expression of float v, empty for functions of integers alone; `p0`, `p1` … are its
+            parameters.
         numpy: the same in numpy, on float64 or integers.
         attributes: ONNX attributes that are its parameters, with their defaults.
-        integers: whether it is defined for integers too.
+        c_int: C expression of an integer v, empty for functions of floats alone.
+        header: of runtime_c that it is in, where that is not math.h.
+        boolean: whether the result is a truth value.
     """
 
     c: str
     numpy: Callable[..., Array]
     attributes: tuple[tuple[str, float], ...] = ()
-    integers: bool = False
+    c_int: str = ""
+    header: str = ""
+    boolean: bool = False
 
 
 def _sigmoid(v: Array) -> Array:
@@ -54,7 +59,7 @@ def _softplus(v: Array) -> Array:
 
 
 FUNCTIONS: dict[str, Function] = {
-    "Relu": Function("v > 0.0f ? v : 0.0f", lambda v: np.maximum(v, 0), integers=True),
+    "Relu": Function("v > 0.0f ? v : 0.0f", lambda v: np.maximum(v, 0), c_int="v > 0 ? v : 0"),
     "LeakyRelu": Function(
         "v >= 0.0f ? v : p0 * v", lambda v, a: np.where(v >= 0, v, a * v), (("alpha", 0.01),)
     ),
@@ -106,12 +111,46 @@ FUNCTIONS: dict[str, Function] = {
     "Sqrt": Function("nn_sqrt(v)", np.sqrt),
     "Reciprocal": Function("1.0f / v", lambda v: 1 / v),
     "Erf": Function("nn_erf(v)", _erf),
-    "Abs": Function("nn_abs(v)", np.abs, integers=True),
-    "Neg": Function("-v", np.negative, integers=True),
+    "Abs": Function("nn_abs(v)", np.abs, c_int="v < 0 ? 0 - v : v"),
+    "Neg": Function("-v", np.negative, c_int="0 - v"),
     "Floor": Function("nn_floor(v)", np.floor),
     "Ceil": Function("-nn_floor(-v)", np.ceil),
     "Round": Function("nn_round(v)", np.rint),
-    "Sign": Function("v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v", np.sign, integers=True),
+    "Sign": Function(
+        "v > 0.0f ? 1.0f : v < 0.0f ? -1.0f : v", np.sign, c_int="v == 0 ? 0 : v > 0 ? 1 : -1"
+    ),
+    "Swish": Function(
+        "v * nn_sigmoid(p0 * v)", lambda v, a: v * _sigmoid(a * v), (("alpha", 1.0),)
+    ),
+    "Shrink": Function(
+        "v < -p0 ? v + p1 : v > p0 ? v - p1 : 0.0f",
+        lambda v, lambd, bias: np.where(v < -lambd, v + bias, np.where(v > lambd, v - bias, 0)),
+        (("lambd", 0.5), ("bias", 0.0)),
+    ),
+    "BitwiseNot": Function("", np.bitwise_not, c_int="~v"),
+    "IsNaN": Function("v != v", np.isnan, boolean=True),
+    "IsInf": Function(
+        "(p1 != 0.0f && v == NN_INFINITY) || (p0 != 0.0f && v == -NN_INFINITY)",
+        lambda v, low, high: (np.isposinf(v) & (high != 0)) | (np.isneginf(v) & (low != 0)),
+        (("detect_negative", 1.0), ("detect_positive", 1.0)),
+        boolean=True,
+    ),
+    **{
+        name: Function(f"nn_{name.lower()}(v)", function, header="nn2wasm/trigonometry.h")
+        for name, function in (
+            ("Sin", np.sin),
+            ("Cos", np.cos),
+            ("Tan", np.tan),
+            ("Asin", np.arcsin),
+            ("Acos", np.arccos),
+            ("Atan", np.arctan),
+            ("Sinh", np.sinh),
+            ("Cosh", np.cosh),
+            ("Asinh", np.arcsinh),
+            ("Acosh", np.arccosh),
+            ("Atanh", np.arctanh),
+        )
+    },
 }
 
 BLOCK = 16
@@ -135,6 +174,10 @@ VECTORS: dict[str, str] = {
 """C of four floats at a time, with the same bits; for the others, compilers find it themselves."""
 
 
+def _trigonometric(node: Node) -> str:
+    return "" if FUNCTIONS[node.op.kind].header else "it needs no further header"
+
+
 def _vector_fits(node: Node) -> str:
     if node.op.kind not in VECTORS:
         return "compilers make vectors of it themselves"
@@ -143,13 +186,21 @@ def _vector_fits(node: Node) -> str:
 
 @dataclass(frozen=True)
 class Unary(KernelOp):
-    """One of `FUNCTIONS` on each element; f32, on integers only at compile time."""
+    """One of `FUNCTIONS` on each element of f32, or of integers for which it is defined."""
 
     onnx_types = (*(name for name in FUNCTIONS if name != TANH_GELU), "com.microsoft.Gelu")
     elementwise = True
     kernels = (
         simd_kernel("nn_unary_f32_16", "unary/f32", "f32", _vector_fits, "simd_math"),
+        Kernel(
+            symbol="nn_unary_f32_trigonometry__scalar",
+            template="unary/f32__scalar.c.j2",
+            dtype="f32",
+            fits=_trigonometric,
+            headers=("nn2wasm/trigonometry.h",),
+        ),
         Kernel(symbol="nn_unary_f32__scalar", template="unary/f32__scalar.c.j2", dtype="f32"),
+        Kernel(symbol="nn_unary__scalar", template="unary/any__scalar.c.j2", dtype="any"),
     )
 
     function: str
@@ -166,15 +217,24 @@ class Unary(KernelOp):
             name = TANH_GELU
         function = FUNCTIONS[name]
         x = node.input(0)
-        if x.dtype is not DType.F32 and not (function.integers and x.is_constant):
-            raise node.unsupported(f"elements of type {x.dtype.value}; f32 is compiled")
+        integers = x.dtype is not DType.BOOL and not x.dtype.is_float
+        if not (function.c_int if integers else function.c and x.dtype is DType.F32):
+            raise node.unsupported(f"elements of type {x.dtype.value}")
+        if name in ("Relu", "Abs") and integers and x.dtype.minimum == 0:
+            node.alias(x)
+            return
         params = tuple(node.attr_float(key, default) for key, default in function.attributes)
         node.emit(cls(name, params), [x])
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]
         assert x is not None
-        return [TensorType(x.dtype, x.shape)]
+        boolean = FUNCTIONS[self.function].boolean
+        return [TensorType(DType.BOOL if boolean else x.dtype, x.shape)]
+
+    def kernel_dtype(self, node: Node) -> str:
+        x = node.input(0)
+        return x.dtype.value if x.dtype.is_float else "any"
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         x = inputs[0]
@@ -191,13 +251,17 @@ class Unary(KernelOp):
             {"name": f"p{index}", "value": float_literal(value)}
             for index, value in enumerate(self.params)
         ]
+        function = FUNCTIONS[self.function]
         context = {
             "count": x.element_count,
             "function": self.function,
-            "expression": FUNCTIONS[self.function].c,
+            "expression": function.c if x.dtype.is_float else function.c_int,
             "params": params,
+            "y_type": node.output.dtype.c_name,
+            "x_type": x.dtype.c_name,
         }
-        lead = {0: stream_lead(x.element_count, 4, 4)}
+        sizes = (x.dtype.bytes, node.output.dtype.bytes)
+        lead = {0: stream_lead(x.element_count, *sizes)}
         if kernel.needs:
             context["expression"] = VECTORS[self.function]
             context["uneven"] = x.element_count % BLOCK > 0
@@ -265,6 +329,7 @@ class Clip(KernelOp):
         context = {
             "count": x.element_count,
             "function": "Clip",
+            "y_type": x.dtype.c_name,
             "expression": "nn_clamp(v, p0, p1)",
             "params": [
                 {"name": "p0", "value": float_literal(self.lo)},

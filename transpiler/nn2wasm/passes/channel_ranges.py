@@ -12,10 +12,10 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Graph, Node, Tensor
 from nn2wasm.ops.conv import Conv
-from nn2wasm.ops.elementwise import FUNCTIONS as BINARY_FUNCTIONS
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.gemm import Gemm
 from nn2wasm.ops.linear import Linear
+from nn2wasm.ops.pair_functions import FUNCTIONS as BINARY_FUNCTIONS
 from nn2wasm.ops.pool import AveragePool, MaxPool
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.ops.table import Table
