@@ -31,8 +31,12 @@ GCC_CORES = [board for board in ALL if board.gcc_flags]
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 BORDERLESS = ("ic_resnet8_int8_tflite", "kws_dscnn_int8_tflite", "ad_autoencoder_int8_tflite")
 """Networks of bytes from end to end."""
-BORDERED = ("mbv3_block_64_ptq_qdq_s8",)
-"""The same between a quantizer and a dequantizer, which are left out."""
+BORDERED = (
+    "mbv3_block_64_ptq_qdq_s8",
+    "digits_cnn_ptq_qdq_a16w8_ms",
+    "digits_cnn_ptq_qdq_a16w16_op21",
+)
+"""The same, or of 16 bits, between a quantizer and a dequantizer, which are left out."""
 UNWINDING = {"__aeabi_unwind_cpp_pr0", "__aeabi_unwind_cpp_pr1"}  # in tables that C drops
 MEMORY = {"memcpy", "memset", "memmove"} | {
     f"__aeabi_mem{name}{size}" for name in ("cpy", "set", "move", "clr") for size in ("", "4", "8")
@@ -49,7 +53,7 @@ def sources_for(target: Target, optimize: str) -> tuple[Path, dict[str, bool]]:
     """A folder with single C files, and whether each computes in integers alone."""
     holder = tempfile.TemporaryDirectory(prefix="nn2wasm-sources-")
     atexit.register(holder.cleanup)
-    models = {name: (network(), False) for name, network in NETWORKS.items()}
+    models = {name: (network(), name.endswith("_s16")) for name, network in NETWORKS.items()}
     models |= {stem: (DIGITS / f"{stem}.onnx", False) for stem in ("digits_int8", "digits_f32")}
     models["digits_bytes"] = (DIGITS / "digits_int8.onnx", True)
     shared = {stem: (SHARED / f"{stem}.onnx", True) for stem in BORDERLESS + BORDERED}

@@ -18,7 +18,10 @@ from nn2wasm.quant.arithmetic import ratio, requantize
 from nn2wasm.target import find_target
 
 S8, U8, S16, U16 = np.int8, np.uint8, np.int16, np.uint16
-TARGETS = ("wasm", "wasm-simd128", "wasm-simd128 size", "wasm-simd128-cranelift", "host")
+TARGETS = (
+    *("wasm", "wasm-simd128", "wasm-simd128 size", "wasm-simd128-cranelift", "host"),
+    *("cortex-m3", "cortex-m4", "cortex-m4 size", "cortex-m55"),
+)
 """Those among which kernels, or the C beneath them, differ."""
 MIDDLE = {S8: 0, U8: 128, S16: 0, U16: 32768}
 X_SCALE = {S8: 0.02, U8: 0.02, S16: 1e-4, U16: 1e-4}
