@@ -20,7 +20,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.depthwise_fields import depthwise_field_kernel, depthwise_fields
 from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
-from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
+from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernels
 from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
@@ -134,7 +134,7 @@ class Conv(Linear):
         depthwise_field_kernel(_needs_depthwise, _geometry),
         *line_kernels(_needs_one_pixel),
         *field_kernels(_outputs_of_group),
-        dual_depthwise_kernel(_needs_small_depthwise),
+        *dual_depthwise_kernels(_needs_small_depthwise),
         *dual_kernels("gemm", _needs_pointwise),
         *dual_kernels("conv", _needs_one_group),
         *with_integer_rows(
