@@ -139,7 +139,7 @@ static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
   return (int8_t)(q < lo ? lo : q > hi ? hi : q);
 }
 
-static inline int32_t nn_within(int32_t v, int32_t lo, int32_t hi) {
+static inline int32_t nn_clamped(int32_t v, int32_t lo, int32_t hi) {
   return v < lo ? lo : v > hi ? hi : v;
 }
 

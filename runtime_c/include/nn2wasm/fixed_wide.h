@@ -20,9 +20,10 @@ static inline int32_t nn_bound(int32_t q, int32_t lo, int32_t hi) {
   return q < lo ? lo : q > hi ? hi : q;
 }
 
-/* The size of an integer. */
-static inline nn_positive nn_size(int64_t v) {
-  return nn_positive_rounded(v < 0 ? 0u - (uint64_t)v : (uint64_t)v, 0);
+/* The size of v * scale as a float. */
+static NN_RARE nn_positive nn_size(int64_t v, int32_t scale) {
+  const nn_positive size = nn_positive_rounded(v < 0 ? 0u - (uint64_t)v : (uint64_t)v, 0);
+  return nn_positive_product(size, nn_positive_of(scale));
 }
 
 /* The nearest whole number with that sign; those beyond 2^22 saturate later anyway. */
@@ -33,29 +34,25 @@ static inline int32_t nn_signed_whole(nn_positive v, int negative) {
 
 /* acc * scale as floats have it, to the nearest whole number. */
 static NN_RARE int32_t nn_float_product(int64_t acc, int32_t scale) {
-  return nn_signed_whole(nn_positive_product(nn_size(acc), nn_positive_of(scale)), acc < 0);
+  return nn_signed_whole(nn_size(acc, scale), acc < 0);
 }
 
 /* x * x_scale / y_scale. */
 static NN_RARE int32_t nn_float_rescaled(int32_t x, int32_t x_scale, int32_t y_scale) {
-  const nn_positive real = nn_positive_product(nn_size(x), nn_positive_of(x_scale));
-  return nn_signed_whole(nn_positive_quotient(real, nn_positive_of(y_scale)), x < 0);
+  return nn_signed_whole(nn_positive_quotient(nn_size(x, x_scale), nn_positive_of(y_scale)), x < 0);
 }
 
 /* (a * a_scale) * (b * b_scale) / y_scale. */
 static NN_RARE int32_t nn_float_of_product(
     int32_t a, int32_t b, int32_t a_scale, int32_t b_scale, int32_t y_scale) {
-  const nn_positive real_a = nn_positive_product(nn_size(a), nn_positive_of(a_scale));
-  const nn_positive real_b = nn_positive_product(nn_size(b), nn_positive_of(b_scale));
-  const nn_positive real = nn_positive_product(real_a, real_b);
+  const nn_positive real = nn_positive_product(nn_size(a, a_scale), nn_size(b, b_scale));
   return nn_signed_whole(nn_positive_quotient(real, nn_positive_of(y_scale)), (a < 0) != (b < 0));
 }
 
 /* (a * a_scale + b * b_scale) / y_scale. */
 static NN_RARE int32_t nn_float_of_sum(
     int32_t a, int32_t b, int32_t a_scale, int32_t b_scale, int32_t y_scale) {
-  const nn_positive real_a = nn_positive_product(nn_size(a), nn_positive_of(a_scale));
-  const nn_positive real_b = nn_positive_product(nn_size(b), nn_positive_of(b_scale));
+  const nn_positive real_a = nn_size(a, a_scale), real_b = nn_size(b, b_scale);
   /* Of 24 bits each where they are not 0, so that exponents tell which is larger. */
   const int more = real_b.e > real_a.e || (real_b.e == real_a.e && real_b.m > real_a.m);
   const int b_larger = real_a.m == 0 || (real_b.m != 0 && more);
@@ -74,22 +71,19 @@ static inline int32_t nn_multiplier(int32_t scale, int top) {
   return (int32_t)(((uint32_t)scale << 8 | 0x80000000u) >> (top - (scale >> 23)));
 }
 
-/* The clamped result of a sum of 32 bits. */
-static inline int32_t nn_requantize_wide(int32_t acc, int32_t scale, int top, int32_t offset,
-    int shift, int32_t guard, int32_t lo, int32_t hi) {
-  const int32_t v = nn_high(acc, nn_multiplier(scale, top)) + offset;
-  int32_t q = v >> shift;
-  if (nn_near_border(v, shift, guard)) q = nn_float_product(acc, scale) + (offset >> shift);
-  return nn_bound(q, lo, hi);
-}
-
-/* Of one of 64 bits, which 32 hold without its last `right` bits. */
+/* The clamped result of a sum of 64 bits, which 32 hold without its last `right` bits. */
 static inline int32_t nn_requantize_long(int64_t acc, int32_t scale, int right, int top,
     int32_t offset, int shift, int32_t guard, int32_t lo, int32_t hi) {
   const int32_t v = nn_high((int32_t)(acc >> right), nn_multiplier(scale, top)) + offset;
   int32_t q = v >> shift;
   if (nn_near_border(v, shift, guard)) q = nn_float_product(acc, scale) + (offset >> shift);
   return nn_bound(q, lo, hi);
+}
+
+/* Of one of 32 bits. */
+static inline int32_t nn_requantize_wide(int32_t acc, int32_t scale, int top, int32_t offset,
+    int shift, int32_t guard, int32_t lo, int32_t hi) {
+  return nn_requantize_long(acc, scale, 0, top, offset, shift, guard, lo, hi);
 }
 
 #endif

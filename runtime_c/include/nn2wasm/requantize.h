@@ -48,10 +48,4 @@ static inline int8_t nn_requantize(int32_t acc, float m, float lo, float hi, int
   return (int8_t)nn_quantize((float)acc * m, lo, hi, zero_point);
 }
 
-/* The same for results of any type. */
-static inline int32_t nn_requantize_any(
-    int32_t acc, float m, float lo, float hi, int32_t zero_point) {
-  return nn_quantize((float)acc * m, lo, hi, zero_point);
-}
-
 #endif

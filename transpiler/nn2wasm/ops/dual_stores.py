@@ -28,7 +28,7 @@ LARGEST_ROUNDED = 2**22
 
 def dual_operands(node: Node, weights: Array, lo: float, hi: float) -> Operands:
     """Bias, scale and bounds of [n][k] weights; how a sum becomes a result, as what stands before
-    the sum and behind its scale.
+    the sum, between it and its scale, and behind that.
     """
     quant = node.output.quant
     assert quant is not None
@@ -89,13 +89,13 @@ def _short_store(operands: Operands, largest: float, node: Node, lo: float, hi: 
     cast = f"({y.dtype.c_name})"
     if largest + abs(zero_point) + 2 >= LARGEST_ROUNDED:
         tail = ", (float)least, (float)largest, y_zero_point)"
-        _store(operands, f"{cast}nn_requantize_any(", tail)
+        _store(operands, f"{cast}nn_quantize((float)", tail, between=" * ")
         operands.sizes |= _bounds_less_zero_point(low, high, zero_point)
         return
     odd = zero_point % 2
     whole = (low, high) == (DType.S16.minimum, DType.S16.maximum)
     bounds = "" if whole else ", y_lo, y_hi"
-    name = "nn_saturate_short" if whole else f"{cast}nn_within"
+    name = "nn_saturate_short" if whole else f"{cast}nn_clamped"
     _store(operands, f"{name}(nn_scaled(", f", (float)shifter) - rounded{bounds})")
     operands.sizes |= {
         "shifter": ROUNDS + zero_point - odd,
@@ -105,8 +105,8 @@ def _short_store(operands: Operands, largest: float, node: Node, lo: float, hi: 
     }
 
 
-def _store(operands: Operands, before: str, behind: str) -> None:
-    operands.context |= {"store_open": before, "store_close": behind}
+def _store(operands: Operands, before: str, behind: str, between: str = ", ") -> None:
+    operands.context |= {"store_open": before, "store_middle": between, "store_close": behind}
 
 
 def _bounds_less_zero_point(low: int, high: int, zero_point: int) -> dict[str, Any]:
