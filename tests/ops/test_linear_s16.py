@@ -188,6 +188,21 @@ def test_nothing_is_computed_in_floats() -> None:
             assert not isinstance(call.node.op, Quantize | Dequantize), call.node
 
 
+@pytest.mark.parametrize(
+    ("target", "symbols"),
+    [
+        ("cortex-m3", {"nn_gemm_s16_1x4_fixed", "nn_conv_s16_1x4_fixed", "nn_depthwise_s16_fixed"}),
+        ("cortex-m4", {"nn_gemm_s16_3x2", "nn_conv_s16_3x2", "nn_depthwise_s16"}),
+        ("cortex-m55", {"nn_gemm_s16_1x4", "nn_gemm_s16_2x4", "nn_conv_s16_2x4"}),
+    ],
+)
+def test_kernels_of_cores(target: str, symbols: set[str]) -> None:
+    plan = plan_model(BENCHES["s16"].model(), find_target(target), Options(name="cases")).plan
+    isa = {"cortex-m3": "scalar", "cortex-m4": "dsp", "cortex-m55": "mve"}[target]
+    chosen = {call.choice.kernel.symbol for call in plan.calls}
+    assert {f"{symbol}__{isa}" for symbol in symbols} <= chosen
+
+
 def test_sums_have_32_bits_where_the_weights_prove_that_they_suffice() -> None:
     types = {}
     for call in planned(BENCHES["extremes"].model()).plan.calls:
