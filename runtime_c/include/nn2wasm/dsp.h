@@ -250,7 +250,7 @@ NN_ONCE void nn_stage_shorts(uint32_t *to, int step, const int16_t *x, int count
   }
 }
 
-/* As nn_stage_window; `patch` has room for one integer more. */
+/* A window of integers of 16 bits; `patch` has room for one more. */
 NN_ONCE void nn_stage_short_window(uint32_t *to, int step, const int16_t *const *rows, int left,
     const nn_window *window, int16_t *patch) {
   const int c = window->channels, run = window->taps * c, whole = run % 4 == 0;

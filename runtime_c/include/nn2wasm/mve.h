@@ -189,7 +189,7 @@ static inline int32_t nn_products8(nn_s16x8 a, nn_s16x8 b) {
 #endif
 }
 
-/* As nn_dots_2x4, with inputs of 16 bits and k a multiple of 8: w [k / 8][4][8]. */
+/* Dots of two pixels as above, with inputs of 16 bits and k a multiple of 8: w [k / 8][4][8]. */
 static inline const int8_t *nn_short_dots_2x4(
     int32_t *sums, const int16_t *x0, const int16_t *x1, const int8_t *w, int k) {
 #if NN_HELIUM
