@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from conftest import TESTS, needs_arm_gcc
 from elf_file import read_elf
@@ -24,15 +26,19 @@ from nn2wasm.target import TARGETS, ArtifactKind, Target, find_target
 from nn2wasm.toolchain.zig import zig_path
 
 sys.path.append(str(TESTS / "codegen"))
-from small_networks import NETWORKS
+from small_networks import NETWORKS, Network
 
 C_TARGETS = [t.name for t in TARGETS if t.kind is ArtifactKind.C and t.name != "c"]
 GCC_CORES = [board for board in ALL if board.gcc_flags]
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-Werror")
 BORDERLESS = ("ic_resnet8_int8_tflite", "kws_dscnn_int8_tflite", "ad_autoencoder_int8_tflite")
 """Networks of bytes from end to end."""
-BORDERED = ("mbv3_block_64_ptq_qdq_s8",)
-"""The same between a quantizer and a dequantizer, which are left out."""
+BORDERED = (
+    "mbv3_block_64_ptq_qdq_s8",
+    "digits_cnn_ptq_qdq_a16w8_ms",
+    "digits_cnn_ptq_qdq_a16w16_op21",
+)
+"""The same, or of 16 bits, between a quantizer and a dequantizer, which are left out."""
 UNWINDING = {"__aeabi_unwind_cpp_pr0", "__aeabi_unwind_cpp_pr1"}  # in tables that C drops
 MEMORY = {"memcpy", "memset", "memmove"} | {
     f"__aeabi_mem{name}{size}" for name in ("cpy", "set", "move", "clr") for size in ("", "4", "8")
@@ -44,12 +50,27 @@ WHOLE_NUMBERS = re.compile(
 )
 
 
+def windows_s16() -> onnx.ModelProto:
+    """A convolution, one for each channel and a pointwise one, of 16 bits."""
+    net = Network("windows_s16", np.int16)
+    x, shapes = net.quantized("x", "x_s16", 0.0003, 300), [(8, 3, 3, 3), (8, 1, 3, 3), (6, 8, 1, 1)]
+    for index, shape in enumerate(shapes):
+        window = {"pads": [1, 1, 1, 1]} if shape[-1] == 3 else {}
+        weights = net.weights(f"w{index}", shape)
+        y = net.node(
+            "Conv", f"conv{index}", [x, weights], group=8 if shape[1] == 1 else 1, **window
+        )
+        x = net.quantized(y, f"y{index}_s16", 0.002)
+    return net.model((1, 3, 6, 6), x, (1, 6, 6, 6))
+
+
 @cache
 def sources_for(target: Target, optimize: str) -> tuple[Path, dict[str, bool]]:
     """A folder with single C files, and whether each computes in integers alone."""
     holder = tempfile.TemporaryDirectory(prefix="nn2wasm-sources-")
     atexit.register(holder.cleanup)
-    models = {name: (network(), False) for name, network in NETWORKS.items()}
+    networks = NETWORKS | {"windows_s16": windows_s16}
+    models = {name: (network(), name.endswith("_s16")) for name, network in networks.items()}
     models |= {stem: (DIGITS / f"{stem}.onnx", False) for stem in ("digits_int8", "digits_f32")}
     models["digits_bytes"] = (DIGITS / "digits_int8.onnx", True)
     shared = {stem: (SHARED / f"{stem}.onnx", True) for stem in BORDERLESS + BORDERED}

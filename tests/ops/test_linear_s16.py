@@ -18,7 +18,10 @@ from nn2wasm.quant.arithmetic import ratio, requantize
 from nn2wasm.target import find_target
 
 S8, U8, S16, U16 = np.int8, np.uint8, np.int16, np.uint16
-TARGETS = ("wasm", "wasm-simd128", "wasm-simd128 size", "wasm-simd128-cranelift", "host")
+TARGETS = (
+    *("wasm", "wasm-simd128", "wasm-simd128 size", "wasm-simd128-cranelift", "host"),
+    *("cortex-m3", "cortex-m4", "cortex-m4 size", "cortex-m55"),
+)
 """Those among which kernels, or the C beneath them, differ."""
 MIDDLE = {S8: 0, U8: 128, S16: 0, U16: 32768}
 X_SCALE = {S8: 0.02, U8: 0.02, S16: 1e-4, U16: 1e-4}
@@ -183,6 +186,21 @@ def test_nothing_is_computed_in_floats() -> None:
     for bench in BENCHES.values():
         for call in planned(bench.model()).plan.calls:
             assert not isinstance(call.node.op, Quantize | Dequantize), call.node
+
+
+@pytest.mark.parametrize(
+    ("target", "symbols"),
+    [
+        ("cortex-m3", {"nn_gemm_s16_1x4_fixed", "nn_conv_s16_1x4_fixed", "nn_depthwise_s16_fixed"}),
+        ("cortex-m4", {"nn_gemm_s16_3x2", "nn_conv_s16_3x2", "nn_depthwise_s16"}),
+        ("cortex-m55", {"nn_gemm_s16_1x4", "nn_gemm_s16_2x4", "nn_conv_s16_2x4"}),
+    ],
+)
+def test_kernels_of_cores(target: str, symbols: set[str]) -> None:
+    plan = plan_model(BENCHES["s16"].model(), find_target(target), Options(name="cases")).plan
+    isa = {"cortex-m3": "scalar", "cortex-m4": "dsp", "cortex-m55": "mve"}[target]
+    chosen = {call.choice.kernel.symbol for call in plan.calls}
+    assert {f"{symbol}__{isa}" for symbol in symbols} <= chosen
 
 
 def test_sums_have_32_bits_where_the_weights_prove_that_they_suffice() -> None:

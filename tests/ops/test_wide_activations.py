@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from bench import Bench, Quant, rng
 from tolerance import EXACT, ONE_STEP
 
 from nn2wasm.api import Options, plan_model
+from nn2wasm.codegen.environment import render_template
 from nn2wasm.ops.quantize import Dequantize, Quantize
 from nn2wasm.target import find_target
 
@@ -92,7 +94,7 @@ ALL = [(key, name) for key, bench in BENCHES.items() for name in bench.names]
 
 
 @pytest.mark.parametrize(("key", "name"), ALL)
-@pytest.mark.parametrize("target", ["wasm", "wasm-simd128", "host"])
+@pytest.mark.parametrize("target", ["wasm", "wasm-simd128", "host", "cortex-m3"])
 def test_as_in_floats(key: str, name: str, target: str) -> None:
     """What a kernel computes as its definition says, equals onnxruntime's; averages are within a
     step of it.
@@ -109,6 +111,19 @@ def test_nothing_passes_through_floats() -> None:
         for call in plan.calls:
             assert not isinstance(call.node.op, Quantize | Dequantize), call.node
             assert all(tensor.dtype.is_narrow for tensor in call.node.outputs)
+
+
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m3", "rv32imc"])
+def test_no_float_where_there_is_no_fpu(target: str) -> None:
+    """But in functions that have no form in integers."""
+    for bench in BENCHES.values():
+        plan = plan_model(bench.model(), find_target(target), Options(name="cases")).plan
+        for call in plan.calls:
+            text = render_template(
+                call.choice.kernel.template, {"name": "kernel"} | call.lowering.context
+            )
+            in_floats = call.node.op.kind in ("Div", "Min", "Max")
+            assert bool(re.search(r"\bfloat\b", text)) == in_floats, call.choice.kernel.symbol
 
 
 def test_a_function_without_an_integer_form_is_computed_in_floats() -> None:

@@ -5,11 +5,13 @@ What it computes is tested on this machine, where the same text runs as plain C.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from native_gcc import write_sources
@@ -29,7 +31,10 @@ FREESTANDING = (
 GCC = ("-mthumb", "-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-O2")
 KERNELS = ("conv", "depthwise_padded", "pointwise")
 DSP = [t for t in TARGETS if "dsp" in t.features and "mve" not in t.features]
+HELIUM = next(t for t in TARGETS if "mve" in t.features)
 DUAL_PRODUCT = b"smlad"
+VECTOR_PRODUCTS = {np.int8: rb"\bvmla(da)?va\.s8\b", np.int16: rb"\bvmla(da)?va\.s16\b"}
+INTEGERS = pytest.mark.parametrize("integers", [np.int8, np.int16], ids=["s8", "s16"])
 CHANNELS = (2, 3, 5, 7, 9)
 
 
@@ -49,20 +54,27 @@ def clang(target: Target) -> list[str]:
     return [str(zig_path()), "cc", "-target", target.zig_triple, *target.compiler_flags, unused]
 
 
+@INTEGERS
 @pytest.mark.parametrize("node", KERNELS)
 @pytest.mark.parametrize("target", DSP, ids=lambda target: target.name)
-def test_clang(target, node, tmp_path):
-    assert DUAL_PRODUCT in assembly(
-        clang(target), target, model_of(*NODES[node], bytes_=True), tmp_path
-    )
+def test_clang(target, node, integers, tmp_path):
+    text = assembly(clang(target), target, model_of(*NODES[node], integers), tmp_path)
+    assert DUAL_PRODUCT in text
 
 
+@INTEGERS
 @pytest.mark.parametrize("node", KERNELS)
-def test_clang_for_size(node, tmp_path):
+def test_clang_for_size(node, integers, tmp_path):
     target = DSP[0].optimized("size")
-    assert DUAL_PRODUCT in assembly(
-        clang(target), target, model_of(*NODES[node], bytes_=True), tmp_path
-    )
+    text = assembly(clang(target), target, model_of(*NODES[node], integers), tmp_path)
+    assert DUAL_PRODUCT in text
+
+
+@INTEGERS
+@pytest.mark.parametrize("node", ["conv", "pointwise"])
+def test_clang_for_helium(node, integers, tmp_path):
+    text = assembly(clang(HELIUM), HELIUM, model_of(*NODES[node], integers), tmp_path)
+    assert re.search(VECTOR_PRODUCTS[integers], text)
 
 
 def needs_arm_gcc() -> str:
@@ -72,9 +84,10 @@ def needs_arm_gcc() -> str:
     return gcc
 
 
+@INTEGERS
 @pytest.mark.parametrize("node", KERNELS)
-def test_gcc(node, tmp_path):
-    model = model_of(*NODES[node], bytes_=True)
+def test_gcc(node, integers, tmp_path):
+    model = model_of(*NODES[node], integers)
     assert DUAL_PRODUCT in assembly([needs_arm_gcc(), *GCC], DSP[0], model, tmp_path)
 
 

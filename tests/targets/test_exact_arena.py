@@ -18,6 +18,7 @@ from nn2wasm.target import ArtifactKind, find_target
 
 SCALAR = find_target("c")
 SIMD = replace(find_target("host"), kind=ArtifactKind.C)  # gcc cannot embed
+NO_FPU = find_target("cortex-m3")
 DSP = find_target("cortex-m4")
 HELIUM = find_target("cortex-m55")
 INTERP = replace(find_target("wasm"), kind=ArtifactKind.C)
@@ -40,17 +41,21 @@ NODES: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }
 
 
-def model_of(op: str, weights: tuple[int, ...], attributes: dict[str, Any], bytes_: bool) -> Any:
-    """The node between channels-last tensors, so that these are what its kernel works on."""
+def model_of(
+    op: str, weights: tuple[int, ...], attributes: dict[str, Any], integers: Any = None
+) -> Any:
+    """The node between channels-last tensors, so that these are what its kernel works on; its
+    activations have that type of numpy, or are floats.
+    """
     c = weights[0] if "group" in attributes or len(weights) == 1 else weights[1]
     c = weights[0] if op == "ConvTranspose" else c
     rng = np.random.default_rng(7)
     constants = [
         numpy_helper.from_array(np.asarray(value, dtype), name)
-        for name, value, dtype in (("s", 0.05, np.float32), ("z", 3, np.int8))
+        for name, value, dtype in (("s", 0.05, np.float32), ("z", 3, integers or np.int8))
     ]
     inputs, nodes = ["t"], [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])]
-    if bytes_:
+    if integers:
         nodes.append(helper.make_node("DequantizeLinear", ["t", "s", "z"], ["r"]))
         inputs = ["r"]
     if len(weights) > 1:
@@ -60,29 +65,31 @@ def model_of(op: str, weights: tuple[int, ...], attributes: dict[str, Any], byte
         nodes.append(helper.make_node("DequantizeLinear", ["q", "s", "zw"], ["w"]))
         inputs.append("w")
     nodes.append(helper.make_node(op, inputs, ["u"], **attributes))
-    if bytes_:
+    if integers:
         nodes.append(helper.make_node("QuantizeLinear", ["u", "s", "z"], ["v"]))
-    nodes.append(helper.make_node("Transpose", ["v" if bytes_ else "u"], ["y"], perm=[0, 2, 3, 1]))
-    code = onnx.TensorProto.INT8 if bytes_ else onnx.TensorProto.FLOAT
+    nodes.append(
+        helper.make_node("Transpose", ["v" if integers else "u"], ["y"], perm=[0, 2, 3, 1])
+    )
+    code = helper.np_dtype_to_tensor_dtype(np.dtype(integers or np.float32))
     x = helper.make_tensor_value_info("x", code, [1, SIZE, SIZE, c])
     graph = helper.make_graph(nodes, "g", [x], [onnx.ValueInfoProto(name="y")], constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
 @pytest.mark.parametrize("name", NODES)
-@pytest.mark.parametrize("bytes_", [False, True], ids=["f32", "s8"])
-def test_nothing_beyond_the_arena(name, bytes_, tmp_path):
+@pytest.mark.parametrize("integers", [None, np.int8, np.int16], ids=["f32", "s8", "s16"])
+def test_nothing_beyond_the_arena(name, integers, tmp_path):
     needs_sanitizers()
-    model = model_of(*NODES[name], bytes_)
+    model = model_of(*NODES[name], integers)
     rng = np.random.default_rng(5)
     shape = [d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim]
-    x = rng.integers(-128, 128, shape).astype(np.int8)
+    x = rng.integers(-128, 128, shape).astype(integers or np.int8)
     answers = []
-    for target in (SCALAR, SIMD, DSP, HELIUM, INTERP):
+    for target in (SCALAR, SIMD, NO_FPU, DSP, HELIUM, INTERP):
         tree = generate(plan_model(model, target, Options(name="exact")))
         folder = tmp_path / target.name
         folder.mkdir()
-        feeds = {"x": x if bytes_ else x.astype(np.float32) / 100}
+        feeds = {"x": x if integers else x.astype(np.float32) / 100}
         answers.append(run_program(sanitized_program(tree, folder), tree, feeds)["y"])
     assert len({answer.tobytes() for answer in answers}) == 1
 

@@ -70,6 +70,18 @@ static inline int8_t nn_saturate_positive(int32_t v) {
   return (int8_t)__usat16(v, 7);
 }
 
+/* The nearest integer of 16 bits. */
+static inline int16_t nn_saturate_short(int32_t v) {
+  return (int16_t)__ssat(v, 16);
+}
+
+/* Two integers of 16 bits, from any address that they may have. */
+static inline uint32_t nn_pair(const int16_t *p) {
+  uint32_t v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
 #if defined(__GNUC__)
 #pragma GCC diagnostic pop
 #endif
@@ -102,6 +114,14 @@ static inline int8_t nn_saturate_positive(int32_t v) {
   return (int8_t)(low < 0 ? 0 : low > 127 ? 127 : low);
 }
 
+static inline int16_t nn_saturate_short(int32_t v) {
+  return (int16_t)(v < -32768 ? -32768 : v > 32767 ? 32767 : v);
+}
+
+static inline uint32_t nn_pair(const int16_t *p) {
+  return ((uint32_t)p[0] & 0xFFFFu) | (uint32_t)p[1] << 16;
+}
+
 #endif
 
 static inline uint32_t nn_odd(uint32_t v) {
@@ -117,6 +137,10 @@ static inline uint32_t nn_join_low(uint32_t a, uint32_t b) {
 static inline int8_t nn_bounded(int32_t v, int lo, int hi) {
   const int q = nn_saturate(v);
   return (int8_t)(q < lo ? lo : q > hi ? hi : q);
+}
+
+static inline int32_t nn_clamped(int32_t v, int32_t lo, int32_t hi) {
+  return v < lo ? lo : v > hi ? hi : v;
 }
 
 /* A float from its bits. */
@@ -142,6 +166,12 @@ static inline void nn_put_pairs(uint32_t *to, int step, uint32_t a, uint32_t b) 
   to[step] = nn_odd(low);
   to[2 * step] = nn_even(high);
   to[3 * step] = nn_odd(high);
+}
+
+/* The same of integers of 16 bits: 0 of both words, 1 of both. */
+static inline void nn_put_short_pairs(uint32_t *to, int step, uint32_t a, uint32_t b) {
+  to[0] = (a & 0xFFFFu) | b << 16;
+  to[step] = a >> 16 | (b & 0xFFFF0000u);
 }
 
 /* A row of bytes as pairs, `step` words apart, even and odd ones of each word in turn; zeros behind
@@ -201,6 +231,52 @@ NN_ONCE void nn_stage_window(uint32_t *to, int step, const int8_t *const *rows, 
     }
   }
   nn_stage_pairs(to, step, patch, window->rows * run);
+}
+
+/* A row of integers of 16 bits as pairs of neighbours, `step` words apart; zeros behind the last. */
+NN_ONCE void nn_stage_shorts(uint32_t *to, int step, const int16_t *x, int count) {
+  NN_ROLLED
+  for (; count >= 4; count -= 4) {
+    to[0] = nn_pair(x);
+    to[step] = nn_pair(x + 2);
+    x += 4;
+    to += 2 * step;
+  }
+  if (count > 0) {
+    int16_t last[4] = {0, 0, 0, 0};
+    memcpy(last, x, (size_t)count * sizeof *last);
+    to[0] = nn_pair(last);
+    to[step] = nn_pair(last + 2);
+  }
+}
+
+/* A window of integers of 16 bits; `patch` has room for one more. */
+NN_ONCE void nn_stage_short_window(uint32_t *to, int step, const int16_t *const *rows, int left,
+    const nn_window *window, int16_t *patch) {
+  const int c = window->channels, run = window->taps * c, whole = run % 4 == 0;
+  const int read = (left + window->taps) * c + run % 2;
+  int16_t *at = patch;
+  if (window->dilation == 1 && left >= 0 && read <= window->width * c) {
+    for (int ky = 0; ky < window->rows; ++ky) {
+      const int16_t *const x = rows[ky] + left * c;
+      if (whole) {
+        nn_stage_shorts(to, step, x, run);
+        to += run / 2 * step;
+      } else {
+        for (int i = 0; i < run; i += 2) memcpy(at + i, x + i, 4);
+        at += run;
+      }
+    }
+    if (whole) return;
+  } else {
+    for (int ky = 0; ky < window->rows; ++ky) {
+      for (int kx = 0; kx < window->taps; ++kx) {
+        const int ix = left + kx * window->dilation, inside = ix >= 0 && ix < window->width;
+        for (int i = 0; i < c; ++i) *at++ = (int16_t)(inside ? rows[ky][ix * c + i] : window->fill);
+      }
+    }
+  }
+  nn_stage_shorts(to, step, patch, window->rows * run);
 }
 
 #endif

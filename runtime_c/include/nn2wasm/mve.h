@@ -17,12 +17,14 @@
 #pragma GCC optimize("omit-frame-pointer", "no-tree-vectorize")
 #endif
 typedef int8x16_t nn_s8x16;
+typedef int16x8_t nn_s16x8;
 typedef int32x4_t nn_s32x4;
 typedef uint32x4_t nn_u32x4;
 typedef float32x4_t nn_f32x4;
 #else
 #define NN_HELIUM 0
 typedef int8_t nn_s8x16 __attribute__((vector_size(16)));
+typedef int16_t nn_s16x8 __attribute__((vector_size(16)));
 typedef int32_t nn_s32x4 __attribute__((vector_size(16)));
 typedef uint32_t nn_u32x4 __attribute__((vector_size(16)));
 typedef float nn_f32x4 __attribute__((vector_size(16)));
@@ -46,6 +48,28 @@ static inline nn_s8x16 nn_load_first(const int8_t *from, int n) {
 #else
   nn_s8x16 v = {0};
   memcpy(&v, from, n < 16 ? (size_t)n : sizeof v);
+  return v;
+#endif
+}
+
+/* The same of eight integers of 16 bits. */
+static inline nn_s16x8 nn_load_first8(const int16_t *from, int n) {
+#if NN_HELIUM
+  return vldrhq_z_s16(from, vctp16q((uint32_t)n));
+#else
+  nn_s16x8 v = {0};
+  memcpy(&v, from, n < 8 ? (size_t)n * sizeof *from : sizeof v);
+  return v;
+#endif
+}
+
+/* Eight bytes as integers of 16 bits. */
+static inline nn_s16x8 nn_load_widened(const int8_t *from) {
+#if NN_HELIUM
+  return vldrbq_s16(from);
+#else
+  nn_s16x8 v = {0};
+  for (int i = 0; i < 8; ++i) v[i] = from[i];
   return v;
 #endif
 }
@@ -95,40 +119,32 @@ static inline int32_t nn_products16(nn_s8x16 a, nn_s8x16 b) {
 #endif
 }
 
+/* Two vectors of inputs by four of weights. Eight registers can hold sums. Compilers that count in one
+   of them, or move sums about, take half as long again: hence the assembly. Weights that are widened
+   need one of the lower registers. */
+#define NN_DOTS_2X4(load, load_w, add, inputs, w_bytes, third, second, first)                   \
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];                                   \
+  int32_t e = sums[4], f = sums[5], g = sums[6], h = sums[7];                                   \
+  __asm__("cmp %[k], #0\n\tble 2f\n1:\n\t"                                                      \
+          load " q0, [%[x0]], #16\n\t" load_w " q2, [%[w]], #" w_bytes "\n\t"                   \
+          add " %[a], q0, q2\n\t" load " q1, [%[x1]], #16\n\t"                                  \
+          add " %[e], q1, q2\n\t" load_w " q3, [%[w], #-" third "]\n\t"                         \
+          add " %[b], q0, q3\n\t" load_w " q2, [%[w], #-" second "]\n\t"                        \
+          add " %[f], q1, q3\n\t" load_w " q3, [%[w], #-" first "]\n\t"                         \
+          add " %[c], q0, q2\n\tsubs %[k], #" inputs "\n\t" add " %[g], q1, q2\n\t"             \
+          add " %[d], q0, q3\n\t" add " %[h], q1, q3\n\tbgt 1b\n2:"                             \
+          : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [e] "+Te"(e), [f] "+Te"(f), \
+          [g] "+Te"(g), [h] "+Te"(h), [x0] "+r"(x0), [x1] "+r"(x1), [w] "+l"(w), [k] "+r"(k)    \
+          : : "q0", "q1", "q2", "q3", "cc", "memory");                                          \
+  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;                                           \
+  sums[4] = e, sums[5] = f, sums[6] = g, sums[7] = h;
+
 /* Adds products of k inputs, a multiple of 16 or none, of two pixels with w [k / 16][4][16] to
-   sums [2][4]; returns the end of w. Eight registers can hold sums. Compilers that count in one of
-   them, or move sums about, take half as long again: hence the assembly. */
+   sums [2][4]; returns the end of w. */
 static inline const int8_t *nn_dots_2x4(
     int32_t *sums, const int8_t *x0, const int8_t *x1, const int8_t *w, int k) {
 #if NN_HELIUM
-  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-  int32_t e = sums[4], f = sums[5], g = sums[6], h = sums[7];
-  __asm__("cmp %[k], #0\n\t"
-          "ble 2f\n"
-          "1:\n\t"
-          "vldrb.u8 q0, [%[x0]], #16\n\t"
-          "vldrb.u8 q2, [%[w]], #64\n\t"
-          "vmladava.s8 %[a], q0, q2\n\t"
-          "vldrb.u8 q1, [%[x1]], #16\n\t"
-          "vmladava.s8 %[e], q1, q2\n\t"
-          "vldrb.u8 q3, [%[w], #-48]\n\t"
-          "vmladava.s8 %[b], q0, q3\n\t"
-          "vldrb.u8 q2, [%[w], #-32]\n\t"
-          "vmladava.s8 %[f], q1, q3\n\t"
-          "vldrb.u8 q3, [%[w], #-16]\n\t"
-          "vmladava.s8 %[c], q0, q2\n\t"
-          "subs %[k], #16\n\t"
-          "vmladava.s8 %[g], q1, q2\n\t"
-          "vmladava.s8 %[d], q0, q3\n\t"
-          "vmladava.s8 %[h], q1, q3\n\t"
-          "bgt 1b\n"
-          "2:"
-          : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [e] "+Te"(e), [f] "+Te"(f),
-          [g] "+Te"(g), [h] "+Te"(h), [x0] "+r"(x0), [x1] "+r"(x1), [w] "+r"(w), [k] "+r"(k)
-          :
-          : "q0", "q1", "q2", "q3", "cc", "memory");
-  sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
-  sums[4] = e, sums[5] = f, sums[6] = g, sums[7] = h;
+  NN_DOTS_2X4("vldrb.u8", "vldrb.u8", "vmladava.s8", "16", "64", "48", "32", "16")
 #else
   for (; k > 0; k -= 16, x0 += 16, x1 += 16, w += 64) {
     for (int i = 0; i < 4; ++i) {
@@ -141,16 +157,58 @@ static inline const int8_t *nn_dots_2x4(
 }
 
 /* The same of one pixel, sums [4]. */
-static inline const int8_t *nn_dots_1x4(int32_t *sums, const int8_t *x, const int8_t *w, int k) {
-  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-  for (; k > 0; k -= 16, x += 16, w += 64) {
-    const nn_s8x16 v = nn_load16(x);
-    a = nn_dot16(a, v, nn_load16(w));
-    b = nn_dot16(b, v, nn_load16(w + 16));
-    c = nn_dot16(c, v, nn_load16(w + 32));
-    d = nn_dot16(d, v, nn_load16(w + 48));
-  }
+#define NN_DOTS_1X4(vector, inputs, load_w, dot, lanes)                         \
+  int32_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];                   \
+  for (; k > 0; k -= lanes, x += lanes, w += 4 * lanes) {                       \
+    const vector v = inputs;                                                    \
+    a = dot(a, v, load_w(w)), b = dot(b, v, load_w(w + lanes));                 \
+    c = dot(c, v, load_w(w + 2 * lanes)), d = dot(d, v, load_w(w + 3 * lanes)); \
+  }                                                                             \
   sums[0] = a, sums[1] = b, sums[2] = c, sums[3] = d;
+
+static inline const int8_t *nn_dots_1x4(int32_t *sums, const int8_t *x, const int8_t *w, int k) {
+  NN_DOTS_1X4(nn_s8x16, nn_load16(x), nn_load16, nn_dot16, 16)
+  return w;
+}
+
+/* sum + the eight products of a and b. */
+static inline NN_UNUSED int32_t nn_dot8(int32_t sum, nn_s16x8 a, nn_s16x8 b) {
+#if NN_HELIUM
+  return vmladavaq_s16(sum, a, b);
+#else
+  for (int i = 0; i < 8; ++i) sum += a[i] * b[i];
+  return sum;
+#endif
+}
+
+static inline int32_t nn_products8(nn_s16x8 a, nn_s16x8 b) {
+#if NN_HELIUM
+  return vmladavq_s16(a, b);
+#else
+  return nn_dot8(0, a, b);
+#endif
+}
+
+/* Dots of two pixels as above, with inputs of 16 bits and k a multiple of 8: w [k / 8][4][8]. */
+static inline const int8_t *nn_short_dots_2x4(
+    int32_t *sums, const int16_t *x0, const int16_t *x1, const int8_t *w, int k) {
+#if NN_HELIUM
+  NN_DOTS_2X4("vldrh.u16", "vldrb.s16", "vmladava.s16", "8", "32", "24", "16", "8")
+#else
+  for (; k > 0; k -= 8, x0 += 8, x1 += 8, w += 32) {
+    for (int i = 0; i < 4; ++i) {
+      const nn_s16x8 weights = nn_load_widened(w + 8 * i);
+      sums[i] = nn_dot8(sums[i], nn_load_first8(x0, 8), weights);
+      sums[4 + i] = nn_dot8(sums[4 + i], nn_load_first8(x1, 8), weights);
+    }
+  }
+#endif
+  return w;
+}
+
+static inline const int8_t *nn_short_dots_1x4(
+    int32_t *sums, const int16_t *x, const int8_t *w, int k) {
+  NN_DOTS_1X4(nn_s16x8, nn_load_first8(x, 8), nn_load_widened, nn_dot8, 8)
   return w;
 }
 
@@ -222,7 +280,16 @@ static inline void nn_store_first(int8_t *to, nn_s32x4 v, int n) {
 #endif
 }
 
-/* The same at to + at[i], one after the other. */
+/* The same as integers of 16 bits. */
+static inline void nn_store_first_shorts(int16_t *to, nn_s32x4 v, int n) {
+#if NN_HELIUM
+  vstrhq_p_s32(to, v, vctp32q((uint32_t)n));
+#else
+  for (int i = 0; i < 4 && i < n; ++i) to[i] = (int16_t)v[i];
+#endif
+}
+
+/* The same as bytes at to + at[i], one after the other. */
 static inline void nn_scatter4(int8_t *to, nn_u32x4 at, nn_s32x4 v) {
 #if NN_HELIUM
   vstrbq_scatter_offset_s32(to, at, v);
@@ -301,6 +368,14 @@ static inline void nn_fill(int8_t *to, int value, int n) {
 #else
   if (n > 0) memset(to, value, (size_t)n);
 #endif
+}
+
+static inline void nn_copy_shorts(int16_t *to, const int16_t *from, int n) {
+  nn_copy((int8_t *)to, (const int8_t *)from, 2 * n);
+}
+
+static inline void nn_fill_shorts(int16_t *to, int value, int n) {
+  for (int i = 0; i < n; ++i) to[i] = (int16_t)value;
 }
 
 static inline void nn_fill64(int8_t *to, int value) {

@@ -22,7 +22,7 @@ static inline nn_positive nn_positive_of(int32_t bits) {
 /* m * 2^e to 24 significant bits, half to even. */
 static NN_RARE nn_positive nn_positive_rounded(uint64_t m, int32_t e) {
   int drop = 0;
-  while (m >> drop >= 0x1000000u) ++drop;
+  for (uint64_t more = m >> 24; more; more >>= 1) ++drop;
   if (drop) m = nn_half_even(m, drop);
   const int carry = (int)(m >> 24);
   const nn_positive number = {(uint32_t)(m >> carry), e + drop + carry};

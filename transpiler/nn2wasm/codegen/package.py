@@ -97,11 +97,13 @@ def _text(tree: SourceTree, ending: str) -> str:
 
 
 def _without_unused_includes(source: str) -> str:
-    """The source without includes of headers that it needs nothing of."""
+    """The source without includes of headers that neither it nor those behind them need."""
     named = set(_RUNTIME_NAME.findall(source))
-    for header, text in runtime_headers(source).items():
+    for header, text in reversed(runtime_headers(source).items()):
         defined = {name for pair in _DEFINITION.findall(text) for name in pair if name}
-        if not defined & named:
+        if defined & named:
+            named.update(_RUNTIME_NAME.findall(text))
+        else:
             source = source.replace(f'#include "{header}"\n', "", 1)
     if not _STRING_CALL.search(source):
         source = _STRING_INCLUDE.sub("", source, count=1)

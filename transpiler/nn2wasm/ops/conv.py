@@ -20,7 +20,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.depthwise_fields import depthwise_field_kernel, depthwise_fields
 from nn2wasm.ops.dual import dual_kernels, dual_product, dual_rows
-from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernel
+from nn2wasm.ops.dual_depthwise import dual_depthwise, dual_depthwise_kernels
 from nn2wasm.ops.fixed_rows import with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import (
@@ -35,7 +35,7 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
-from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernels, wide_form
 from nn2wasm.ops.mve_depthwise import mve_depthwise_kernels
 from nn2wasm.ops.mve_linear import mve_conv_kernels
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -134,7 +134,7 @@ class Conv(Linear):
         depthwise_field_kernel(_needs_depthwise, _geometry),
         *line_kernels(_needs_one_pixel),
         *field_kernels(_outputs_of_group),
-        dual_depthwise_kernel(_needs_small_depthwise),
+        *dual_depthwise_kernels(_needs_small_depthwise),
         *dual_kernels("gemm", _needs_pointwise),
         *dual_kernels("conv", _needs_one_group),
         *with_integer_rows(
@@ -155,9 +155,9 @@ class Conv(Linear):
             ),
             Kernel(symbol="nn_conv_s8_1x4__scalar", template="conv/s8__scalar.c.j2", dtype="s8"),
         ),
-        scalar_kernel("depthwise", _needs_depthwise),
-        scalar_kernel("gemm", _needs_pointwise),
-        scalar_kernel("conv"),
+        *scalar_kernels("depthwise", _needs_depthwise),
+        *scalar_kernels("gemm", _needs_pointwise),
+        *scalar_kernels("conv"),
         Kernel(
             symbol="nn_depthwise_f32__scalar",
             template="depthwise/f32__scalar.c.j2",
@@ -342,7 +342,8 @@ class Conv(Linear):
             return Operands(context, {"w": np.ascontiguousarray(weights), "b": bias})
         fold = self.folds_zero_point(node)
         if kernel.dtype == "s16":
-            operands = linear_s16(node, weights, self.lo, self.hi, fold=fold)
+            wide = wide_form(node) if kernel.integers else None
+            operands = linear_s16(node, weights, self.lo, self.hi, fold=fold, form=wide)
         else:
             operands = linear_s8(
                 node, weights, self.lo, self.hi, uniform_scale=True,

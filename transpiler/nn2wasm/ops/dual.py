@@ -10,17 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, QuantParams
+from nn2wasm.ir import Array, DType, Node
+from nn2wasm.ops.dual_stores import dual_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap, window_overlap
-from nn2wasm.ops.linear import Operands, linear_s8
+from nn2wasm.ops.linear import Operands
 from nn2wasm.ops.spatial import Geometry, image_window
 from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.tiled_s16 import short_operands
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
-from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN, integer_bounds
 from nn2wasm.target import SMALL
 
 OUTPUTS = 2
@@ -33,10 +34,27 @@ REST_COST = (0.0, 1.4, 2.2)
 """Of a tile that is one or two pixels high, in pixels of a usual one."""
 WORD = 4
 """Bytes of a word, and inputs of a step."""
-ROUNDS = 12582912
-"""1.5 · 2^23: added to a float, it leaves an integer in the low bits."""
-LARGEST_SHORT = 2**15
-"""Results below this are whole in 16 bits."""
+
+
+class Inputs(NamedTuple):
+    """How inputs become pairs.
+
+    Attributes:
+        dtype: of the inputs.
+        stage: the C function that stages a row of them.
+        stage_window: the one that stages a window.
+        order: of a step's four inputs in its two pairs.
+    """
+
+    dtype: DType
+    stage: str
+    stage_window: str
+    order: tuple[int, int, int, int]
+
+
+BYTES = Inputs(DType.S8, "nn_stage_pairs", "nn_stage_window", (0, 2, 1, 3))
+SHORTS = Inputs(DType.S16, "nn_stage_shorts", "nn_stage_short_window", (0, 1, 2, 3))
+INPUTS = {inputs.dtype: inputs for inputs in (BYTES, SHORTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +93,33 @@ class DualTiling:
 
 
 def dual_kernels(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
-    """The rows of the kind "gemm" or "conv"."""
+    """The rows of the kind "gemm" or "conv": on bytes, and on inputs of 16 bits."""
     return tuple(
         Kernel(
-            symbol=f"nn_{kind}_s8_{HEIGHT}x{OUTPUTS}__dsp",
-            template=f"{kind}/s8__dsp.c.j2",
-            dtype="s8",
+            symbol=f"nn_{kind}_{dtype}_{HEIGHT}x{OUTPUTS}__dsp",
+            template=f"{kind}/pairs__dsp.c.j2",
+            dtype=dtype,
             needs=needs,
-            fits=lambda node: fits(node) or _needs_bytes(node),
+            fits=lambda node: fits(node) or _operands_fit(node),
             headers=("nn2wasm/dsp.h",),
         )
+        for dtype in ("s8", "s16")
         for needs in (frozenset({"dsp", SMALL}), frozenset({"dsp"}))
     )
 
 
-def _needs_bytes(node: Node) -> str:
-    if node.output.dtype is not DType.S8:
-        return "its result is not quantized"
+def _operands_fit(node: Node) -> str:
     if node.output.shape[-1] < OUTPUTS:
         return "a single output"
-    return weight_zero_point(node)
+    return pairs_fit(node)
+
+
+def pairs_fit(node: Node) -> str:
+    """Why products of 16 bits that 32 bits sum do not serve."""
+    if node.output.quant is None:
+        return "its result is not quantized"
+    wide = node.op.kernel_dtype(node) == DType.S16.value  # type: ignore[attr-defined]
+    return short_operands(node) if wide else weight_zero_point(node)
 
 
 def dual_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: float) -> Lowering:
@@ -105,6 +130,7 @@ def dual_product(node: Node, kernel: Kernel, weights: Array, lo: float, hi: floa
     m = _pixels_of_call(total, x.shape[-2] if len(x.shape) > 2 else 1)
     operands = _operands(node, weights, DualTiling.of(kernel), lo, hi, m)
     operands.sizes |= {"pixels": m, "inputs": k}
+    operands.context["stage"] = INPUTS[x.dtype].stage
     rows = Rows(count=total // m, in_row_elements=m * k, out_row_elements=m * n)
     lowering = _scratch(operands.lowering(rows), m, k)
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
@@ -118,7 +144,7 @@ def dual_rows(
     packed = weights.transpose(0, 2, 3, 1).reshape(weights.shape[0], -1)
     pixels, k = y.shape[-2], packed.shape[1]
     operands = _operands(node, packed, DualTiling.of(kernel), lo, hi, pixels)
-    operands.context |= ANY_WINDOW
+    operands.context |= ANY_WINDOW | {"stage": INPUTS[x.dtype].stage_window}
     operands.sizes |= {
         "pixels": pixels,
         "channels": x.shape[-1],
@@ -133,7 +159,8 @@ def dual_rows(
     }
     window = image_window(geometry, x, y, operands.context["x_zero_point"])
     lowering = _scratch(operands.lowering(window), pixels, k)
-    lowering.scratch_bytes += -(-(k + 3) // WORD) * WORD  # copied by words
+    copied = k * x.dtype.bytes + WORD - x.dtype.bytes  # by words
+    lowering.scratch_bytes += -(-copied // WORD) * WORD
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
@@ -169,7 +196,12 @@ def _operands(
     n, k = weights.shape
     width = tiling.width(pixels, n)
     steps = staged_words(k) // 2
-    operands.constants = {"w": _blocks(operands, weights, width)}
+    order = INPUTS[node.input(0).dtype].order
+    operands.constants = {"w": _blocks(operands, weights, width, order)}
+    operands.context |= {
+        "x_type": node.input(0).dtype.c_name,
+        "y_type": node.output.dtype.c_name,
+    }
     operands.context["tiles"] = [
         _tile(height, width, tiling.unroll(steps), one_scale=operands.context["one_scale"])
         | {"first": first, "last": last}
@@ -179,80 +211,33 @@ def _operands(
     return operands
 
 
-def _blocks(operands: Operands, weights: Array, width: int) -> Array:
+def _blocks(operands: Operands, weights: Array, width: int, order: tuple[int, ...]) -> Array:
     """What each `width` outputs need, in words: their biases, weights, scales. The last outputs
     overlap those before where there are not enough.
     """
     n = weights.shape[0]
     firsts = [min(i, n - width) for i in range(0, n, width)]
     outputs = np.add.outer(firsts, np.arange(width))
-    parts = [operands.constants["b"][outputs].view(np.uint32), _pack_words(weights[outputs])]
+    parts = [operands.constants["b"][outputs].view(np.uint32), _pack_words(weights[outputs], order)]
     if "scale" in operands.constants:
         parts.append(operands.constants["scale"][outputs].view(np.uint32))
     return np.concatenate(parts, 1).reshape(-1)
 
 
-def _pack_words(weights: Array) -> Array:
+def _pack_words(weights: Array, order: tuple[int, ...]) -> Array:
     """[blocks][width][k] bytes to [blocks] of words [k / 4][2][width / 2]: the even bytes of a word
-    are of one output, the odd ones of the next; inputs 0 and 2 of a step in the first words, 1 and
-    3 in the second.
+    are of one output, the odd ones of the next; a step's inputs in the order in which they are
+    staged, two in the first words and two in the second.
     """
     count, width, k = weights.shape
     steps = -(-k // WORD)
     padded = np.zeros((count, width, steps * WORD), np.int8)
     padded[..., :k] = weights
-    # [block][pair][output][step][half of a pair][first or second word]
-    split = padded.reshape(count, width // 2, 2, steps, 2, 2)
-    packed = np.ascontiguousarray(split.transpose(0, 3, 5, 1, 4, 2))
+    staged = padded.reshape(count, width // 2, 2, steps, WORD)[..., list(order)]
+    # [block][pair][output][step][first or second word][half of a pair]
+    split = staged.reshape(count, width // 2, 2, steps, 2, 2)
+    packed = np.ascontiguousarray(split.transpose(0, 3, 4, 1, 5, 2))
     return packed.reshape(-1).view("<u4").astype(np.uint32).reshape(count, -1)
-
-
-def dual_operands(node: Node, weights: Array, lo: float, hi: float) -> Operands:
-    """Bias, scale and bounds of [n][k] weights; how a sum becomes a byte, as what stands before the
-    sum and behind its scale.
-    """
-    operands = linear_s8(node, weights, lo, hi, fold=True)
-    quant = node.output.quant
-    assert quant is not None
-    scale = operands.constants["scale"]
-    _requantization(operands, weights, lo, hi, quant)
-    one_scale = bool(np.all(scale == scale[0]))
-    operands.context["one_scale"] = one_scale
-    if one_scale:  # a number for all: no constants, and layers share functions all the same
-        del operands.constants["scale"]
-        operands.context["scale_parameter"] = ""
-        operands.sizes["scale_bits"] = int(scale[:1].view(np.int32)[0])
-    return operands
-
-
-def _requantization(
-    operands: Operands, weights: Array, lo: float, hi: float, quant: QuantParams
-) -> None:
-    """Adds the form of requantization: the shortest that holds for the largest sums."""
-    zero_point = int(quant.zero_point)
-    low, high = integer_bounds(lo, hi, quant, DType.S8)
-    reach = 128 * np.abs(weights.astype(np.int64)).sum(1)
-    largest = np.abs(operands.constants["b"].astype(np.int64)) + reach
-    scaled = largest * operands.constants["scale"].astype(np.float64)
-    if np.max(scaled, initial=0) + abs(zero_point) + 1 >= LARGEST_SHORT:
-        operands.context["store_open"] = "nn_requantize("
-        operands.context["store_close"] = ", (float)least, (float)largest, y_zero_point)"
-        operands.sizes |= {
-            "y_zero_point": zero_point,
-            "least": low - zero_point,
-            "largest": high - zero_point,
-        }
-        return
-    odd = zero_point % 2
-    saturate, bounds = {
-        (S8_MIN, S8_MAX): ("nn_saturate", ""),
-        (0, S8_MAX): ("nn_saturate_positive", ""),
-    }.get((low, high), ("nn_bounded", ", y_lo, y_hi"))
-    operands.context |= {
-        "store_open": f"{saturate}(nn_scaled(",
-        "store_close": f", (float)shifter){' + 1' if odd else ''}{bounds})",
-    }
-    operands.sizes |= {"shifter": ROUNDS + zero_point - odd, "y_lo": low, "y_hi": high}
 
 
 def _tile(height: int, width: int, unroll: int, *, one_scale: bool) -> dict[str, Any]:

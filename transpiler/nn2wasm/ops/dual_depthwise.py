@@ -1,6 +1,6 @@
-"""Depthwise convolution with dual multiply-accumulates: pairs of taps, four channels at once.
+"""Depthwise convolution with dual multiply-accumulates: pairs of taps, channels word by word.
 
-Rows under the window are paired, and the taps of a row that is left over. A word of four channels
+Rows under the window are paired, and the taps of a row that is left over. A word of channels
 from either side of a pair is widened to one pair for each channel, once for all windows that meet
 it; then channel by channel, its weights in registers.
 """
@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
-from nn2wasm.ops.dual import WORD, dual_operands
+from nn2wasm.ops.dual import WORD, pairs_fit
+from nn2wasm.ops.dual_stores import dual_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.spatial import Geometry, image_window
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
@@ -22,22 +23,45 @@ LARGEST_STRIP = 1024
 """Bytes of staged columns, where those of one window do not take more."""
 
 
-def dual_depthwise_kernel(fits: Callable[[Node], str]) -> Kernel:
-    """The row of the table."""
+class Lanes(NamedTuple):
+    """Channels of a word.
+
+    Attributes:
+        number: of them.
+        load: the C function that loads a word.
+        put: the one that makes pairs of two words.
+    """
+
+    number: int
+    load: str
+    put: str
+
+
+LANES = {
+    DType.S8: Lanes(4, "nn_word", "nn_put_pairs"),
+    DType.S16: Lanes(2, "nn_pair", "nn_put_short_pairs"),
+}
+
+
+def dual_depthwise_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
+    """The rows of the table: on bytes, and on inputs of 16 bits."""
 
     def fits_words(node: Node) -> str:
-        if node.output.dtype is not DType.S8:
-            return "its result is not quantized"
-        few = node.output.shape[-1] < WORD
-        return fits(node) or (f"fewer than {WORD} channels" if few else "")
+        if reason := fits(node) or pairs_fit(node):
+            return reason
+        count = LANES[node.input(0).dtype].number
+        return f"fewer than {count} channels" if node.output.shape[-1] < count else ""
 
-    return Kernel(
-        symbol="nn_depthwise_s8__dsp",
-        template="depthwise/s8__dsp.c.j2",
-        dtype="s8",
-        needs=frozenset({"dsp"}),
-        fits=fits_words,
-        headers=("nn2wasm/dsp.h",),
+    return tuple(
+        Kernel(
+            symbol=f"nn_depthwise_{dtype}__dsp",
+            template="depthwise/pairs__dsp.c.j2",
+            dtype=dtype,
+            needs=frozenset({"dsp"}),
+            fits=fits_words,
+            headers=("nn2wasm/dsp.h",),
+        )
+        for dtype in ("s8", "s16")
     )
 
 
@@ -60,14 +84,20 @@ def dual_depthwise(
     packed = _pack(weights.reshape(c, *geometry.kernel), registers)
     operands.constants = {"w": packed, **operands.constants}
     record = -(-geometry.kernel[0] // 2)
-    span = _span(geometry, record, pixels)
+    lanes = LANES[x.dtype]
+    span = _span(geometry, record * lanes.number, pixels)
     columns = _columns(geometry, span)
-    operands.context |= ANY_WINDOW | _staging(geometry)
+    operands.context |= ANY_WINDOW | _staging(geometry, lanes.number)
     operands.context |= {
+        "x_type": x.dtype.c_name,
+        "y_type": y.dtype.c_name,
+        "lanes": lanes.number,
+        "load": lanes.load,
+        "put": lanes.put,
         "channel_scale": "one_scale" if operands.context["one_scale"] else "sj",
         "kernel_text": f"{geometry.kernel[0]}x{geometry.kernel[1]}",
         "loads": _loads(registers),
-        "steps": _steps(geometry, registers, record),
+        "steps": _steps(geometry, registers, record * lanes.number),
     }
     operands.sizes |= {
         "channels": c,
@@ -76,11 +106,11 @@ def dual_depthwise(
         "stride": geometry.stride[1],
         "pad": geometry.pad_begin[1],
         "span": span,
-        "fill": _bytes(operands.context["x_zero_point"]),
+        "fill": _word_of(operands.context["x_zero_point"], x.dtype),
     }
     window = image_window(geometry, x, y, operands.context["x_zero_point"])
     lowering = operands.lowering(window)
-    lowering.scratch_bytes = WORD * columns * record * WORD
+    lowering.scratch_bytes = columns * record * lanes.number * WORD
     lowering.scratch_type = "uint32_t"
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
@@ -118,7 +148,7 @@ def _pack(weights: Array, registers: list[_Register]) -> Array:
     return np.concatenate([words.reshape(weights.shape[0], -1), rest], 1)
 
 
-def _staging(geometry: Geometry) -> dict[str, Any]:
+def _staging(geometry: Geometry, lanes: int) -> dict[str, Any]:
     """Words of a column, one for each row and one more of the last where it is paired with the
     next tap's; and what they are paired to.
     """
@@ -135,7 +165,7 @@ def _staging(geometry: Geometry) -> dict[str, Any]:
         "words": ", ".join(f"q{i} = (uint32_t)fill" for i in range(len(columns))),
         "ahead": ahead,
         "record": len(columns) // 2,
-        "pitch": len(columns) // 2 * WORD,
+        "pitch": len(columns) // 2 * lanes,
         "reach": (geometry.kernel[1] - 1) * dilation + 1,
         "pairs": [{"at": i // 2, "low": i, "high": i + 1} for i in range(0, len(columns), 2)],
     }
@@ -163,11 +193,11 @@ def _loads(registers: list[_Register]) -> dict[str, Any]:
     }
 
 
-def _steps(geometry: Geometry, registers: list[_Register], record: int) -> list[dict[str, Any]]:
+def _steps(geometry: Geometry, registers: list[_Register], pitch: int) -> list[dict[str, Any]]:
     """The sum of a pixel, column by column."""
     return [
         {
-            "at": (register.column * geometry.dilation[1]) * WORD * record + register.at,
+            "at": register.column * geometry.dilation[1] * pitch + register.at,
             "w": f"w{index}",
             "add": "nn_dual_add" if len(register.taps) > 1 else "nn_low_add",
         }
@@ -179,16 +209,16 @@ def _columns(geometry: Geometry, pixels: int) -> int:
     return (pixels - 1) * geometry.stride[1] + (geometry.kernel[1] - 1) * geometry.dilation[1] + 1
 
 
-def _span(geometry: Geometry, record: int, pixels: int) -> int:
-    """Pixels of a strip; all strips are about equal."""
+def _span(geometry: Geometry, pitch: int, pixels: int) -> int:
+    """Pixels of a strip, with so many words a column; all strips are about equal."""
 
     def fits(count: int) -> bool:
-        return _columns(geometry, count) * record * WORD * WORD <= LARGEST_STRIP
+        return _columns(geometry, count) * pitch * WORD <= LARGEST_STRIP
 
     strips = next(n for n in range(1, pixels + 1) if fits(-(-pixels // n)) or n == pixels)
     return -(-pixels // strips)
 
 
-def _bytes(value: int) -> int:
-    """A byte four times, as a number of 32 bits."""
-    return int(np.full(WORD, value, np.int8).view("<i4")[0])
+def _word_of(value: int, dtype: DType) -> int:
+    """A number again and again, as a number of 32 bits."""
+    return int(np.full(WORD // dtype.bytes, value, dtype.numpy).view("<i4")[0])

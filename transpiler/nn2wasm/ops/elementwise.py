@@ -39,7 +39,7 @@ from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.ops.spatial import offset_text
 from nn2wasm.ops.vectors import pairs_fit, simd_kernel
-from nn2wasm.ops.wide_activations import BINARY, binary_context
+from nn2wasm.ops.wide_activations import BINARY, binary_context, binary_form_context
 from nn2wasm.quant.arithmetic import integer_bounds
 from nn2wasm.quant.binary_forms import IntegerForm, find_integer_form, fused_ratios
 
@@ -109,7 +109,7 @@ class Binary(KernelOp):
             integers=True,
         ),
         Kernel(symbol="nn_binary_s8__scalar", template="binary/s8__scalar.c.j2", dtype="s8"),
-        BINARY,
+        *BINARY,
         Kernel(
             symbol="nn_binary__scalar",
             template="binary/any__scalar.c.j2",
@@ -199,7 +199,9 @@ class Binary(KernelOp):
             "y_index": index_expression(loops, 2),
         }
         constants: dict[str, Array] = {}
-        if kernel.integers:
+        if kernel.integers and kernel.dtype == "s16":
+            context |= binary_form_context(node)
+        elif kernel.integers:
             corrected = corrected_lowering(
                 node, self.function, fused=self.fused, unsigned=self.unsigned
             )

@@ -30,7 +30,7 @@ from nn2wasm.ops.linear import (
     quantized_linear,
     store_context,
 )
-from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernel
+from nn2wasm.ops.linear_s16 import linear_s16, scalar_kernels, wide_form
 from nn2wasm.ops.matmul import MatMul
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.mve_linear import mve_gemm_kernels
@@ -66,7 +66,7 @@ class Gemm(Linear):
         *with_integer_rows(
             Kernel(symbol="nn_gemm_s8_1x4__scalar", template="gemm/s8__scalar.c.j2", dtype="s8")
         ),
-        scalar_kernel("gemm"),
+        *scalar_kernels("gemm"),
         Kernel(symbol="nn_gemm_f32_1x4__scalar", template="gemm/f32__scalar.c.j2", dtype="f32"),
     )
 
@@ -136,7 +136,8 @@ class Gemm(Linear):
             context |= linear.context
             constants |= linear.constants
         elif kernel.dtype == "s16":
-            linear = linear_s16(node, packed, self.lo, self.hi, fold=True)
+            wide = wide_form(node) if kernel.integers else None
+            linear = linear_s16(node, packed, self.lo, self.hi, fold=True, form=wide)
             context |= linear.context
             constants |= linear.constants
         else:

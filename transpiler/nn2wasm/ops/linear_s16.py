@@ -13,6 +13,7 @@ import numpy as np
 
 from nn2wasm.errors import UnsupportedFeature
 from nn2wasm.ir import Array, DType, Node, Tensor
+from nn2wasm.ops.fixed_wide import wide_form_context, wide_scales, with_wide_rows
 from nn2wasm.ops.kernel import Kernel, always
 from nn2wasm.ops.linear import (
     S32_MAX,
@@ -24,19 +25,35 @@ from nn2wasm.ops.linear import (
     scale_context,
     store_context,
 )
+from nn2wasm.quant.arithmetic import integer_bounds
+from nn2wasm.quant.wide_forms import WideForm, find_wide_form
 
 S64_MAX = 2**63 - 1
 
 
-def scalar_kernel(kind: str, fits: Callable[[Node], str] = always) -> Kernel:
-    """The row of the kind "gemm", "conv" or "depthwise" that every target offers."""
+def scalar_kernels(kind: str, fits: Callable[[Node], str] = always) -> tuple[Kernel, ...]:
+    """The rows of the kind "gemm", "conv" or "depthwise" that need no instruction set: one
+    requantizes in integers, the other, which every target offers, in floats.
+    """
     shape = "" if kind == "depthwise" else "_1x4"
-    return Kernel(
+    kernel = Kernel(
         symbol=f"nn_{kind}_s16{shape}__scalar",
         template=f"{kind}/s16__scalar.c.j2",
         dtype="s16",
         fits=fits,
     )
+    return with_wide_rows(kernel, form=wide_form)
+
+
+def wide_form(node: Node) -> WideForm | None:
+    """How sums become results in integers."""
+    op, y = node.op, node.output
+    assert isinstance(op, Linear)
+    assert y.quant is not None
+    sums = exact_sums(node, op.channel_weights(node), fold=op.folds_zero_point(node))
+    scales = output_scale(node, len(sums.largest))
+    low, high = integer_bounds(op.lo, op.hi, y.quant, y.dtype)
+    return find_wide_form(scales, sums.largest, int(y.quant.zero_point), low, high)
 
 
 class Sums(NamedTuple):
@@ -110,6 +127,7 @@ def linear_s16(
     *,
     fold: bool,
     uniform_scale: bool = True,
+    form: WideForm | None = None,
 ) -> Operands:
     """Weights, bias, multipliers and bounds of a linear op with integers of 16 bits.
 
@@ -120,6 +138,7 @@ def linear_s16(
         hi: largest real result.
         fold: put −zero_point·Σw into the bias, so that the kernel sums plain products.
         uniform_scale: the template can take one number where all output channels share a scale.
+        form: requantize so, without floats.
 
     Raises:
         UnsupportedFeature: a sum may leave 64 bits.
@@ -139,12 +158,15 @@ def linear_s16(
         "w": np.ascontiguousarray(sums.weights),
         "b": sums.bias.astype(sums.dtype.numpy),
     }
-    if y.quant is None:
+    scale = output_scale(node, weights.shape[0])
+    if form is not None:
+        context |= wide_form_context(form, y.dtype.c_name)
+        scale = wide_scales(form)
+    elif y.quant is None:
         context |= store_context(lo, hi)
         context |= real_context(context)
     else:
         context |= wide_context(lo, hi, y)
-    scale = output_scale(node, weights.shape[0])
     context |= scale_context(scale, constants, uniform=uniform_scale)
     return Operands(context, constants)
 

@@ -1,8 +1,8 @@
 """Products and convolutions on Helium: sums run along the inputs, two pixels by four outputs.
 
-Sixteen products are one instruction that adds them to an integer register; eight such sums leave
-registers for the pointers. Inputs are multiplied where they lie, or in patches, the inputs
-under two windows; what is left of a multiple of sixteen is read with a mask.
+Sixteen products of bytes, or eight of inputs of 16 bits, are one instruction that adds them to an
+integer register; eight such sums leave registers for the pointers. Inputs are multiplied where they
+lie, or in patches, the inputs under two windows; what is left of whole vectors is read with a mask.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap, window_overlap
 from nn2wasm.ops.linear import linear_s8
+from nn2wasm.ops.linear_s16 import linear_s16
 from nn2wasm.ops.spatial import image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.tiled_s16 import short_operands
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
 from nn2wasm.ops.tiles import fill_lanes
 from nn2wasm.quant.arithmetic import integer_bounds
@@ -29,11 +31,47 @@ if TYPE_CHECKING:
     from nn2wasm.ops.linear import Linear
 
 MVE = frozenset({"mve"})
-BYTES, OUTPUTS = 16, 4
-"""Bytes of a vector; outputs of a tile."""
+OUTPUTS = 4
+"""Of a tile."""
 MOST_ROWS = 16
 """Of a call, where a matrix is multiplied."""
 HEADERS = ("nn2wasm/mve.h",)
+DTYPES = ("s8", "s16")
+"""Of the kernels here, as rows name them."""
+
+
+VECTORS: dict[DType, dict[str, Any]] = {
+    DType.S8: {
+        "lanes": 16,
+        "vector": "nn_s8x16",
+        "load_inputs": "nn_load_first",
+        "load_weights": "nn_load16",
+        "products": "nn_products16",
+        "dots": "nn_dots",
+        "copy": "nn_copy",
+        "fill": "nn_fill",
+    },
+    DType.S16: {
+        "lanes": 8,
+        "vector": "nn_s16x8",
+        "load_inputs": "nn_load_first8",
+        "load_weights": "nn_load_widened",
+        "products": "nn_products8",
+        "dots": "nn_short_dots",
+        "copy": "nn_copy_shorts",
+        "fill": "nn_fill_shorts",
+    },
+}
+"""Of inputs: how many have a vector, and what templates call its type and functions."""
+STORES = {
+    DType.S8: {"store": "nn_store4", "all_four": "", "store_first": "nn_store_first"},
+    DType.S16: {
+        "store": "nn_store_first_shorts",
+        "all_four": ", 4",
+        "store_first": "nn_store_first_shorts",
+    },
+}
+"""Of results."""
 
 
 def gives_bytes(node: Node) -> str:
@@ -43,9 +81,17 @@ def gives_bytes(node: Node) -> str:
     return weight_zero_point(node)
 
 
+def _sums_serve(node: Node) -> str:
+    """Why sums of plain products, in 32 bits, do not become bytes or integers of 16 bits."""
+    op: Linear = node.op  # type: ignore[assignment]
+    if op.kernel_dtype(node) == DType.S8.value:
+        return gives_bytes(node)
+    return short_operands(node) or ("its results are real" if node.output.quant is None else "")
+
+
 def _one_group(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
-    return gives_bytes(node) or ("" if op.groups == 1 else "it has groups")
+    return _sums_serve(node) or ("" if op.groups == 1 else "it has groups")
 
 
 def _pointwise(node: Node) -> str:
@@ -54,7 +100,7 @@ def _pointwise(node: Node) -> str:
 
 
 def _one_row(node: Node) -> str:
-    return gives_bytes(node) or ("" if _row_count(node) == 1 else "it has several rows")
+    return _sums_serve(node) or ("" if _row_count(node) == 1 else "it has several rows")
 
 
 def mve_kernel(
@@ -64,12 +110,13 @@ def mve_kernel(
     lower: Callable[[Node], Lowering] | None = None,
     *,
     small: bool = False,
+    dtype: str = "s8",
 ) -> Kernel:
     """A row of a kernel table; symbol and template without what names the instruction set."""
     return Kernel(
         symbol=f"{symbol}__mve",
         template=f"{template}__mve.c.j2",
-        dtype="s8",
+        dtype=dtype,
         needs=MVE | {SMALL} if small else MVE,
         fits=fits,
         headers=HEADERS,
@@ -78,20 +125,25 @@ def mve_kernel(
 
 
 def mve_gemm_kernels() -> tuple[Kernel, ...]:
-    """Products with a constant matrix: of one row, of several."""
-    return (
-        mve_kernel("nn_gemm_s8_1x4", "gemm/s8", _one_row, _lower_product),
-        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", gives_bytes, _lower_product),
+    """Products with a constant matrix: of one row, of several; on bytes and on 16 bits."""
+    return tuple(
+        mve_kernel(f"nn_gemm_{dtype}_{tile}", "gemm/dots", fits, _lower_product, dtype=dtype)
+        for dtype in DTYPES
+        for tile, fits in (("1x4", _one_row), ("2x4", _sums_serve))
     )
 
 
 def mve_conv_kernels() -> tuple[Kernel, ...]:
     """Convolutions without groups."""
     uniform = partial(_lower_pointwise, uniform=True)
-    return (
-        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", _pointwise, uniform, small=True),
-        mve_kernel("nn_gemm_s8_2x4", "gemm/s8", _pointwise, _lower_pointwise),
-        mve_kernel("nn_conv_s8_2x4", "conv/s8", _one_group, _lower_patches),
+    return tuple(
+        mve_kernel(f"nn_{kind}_{dtype}_2x4", f"{kind}/dots", fits, lower, small=small, dtype=dtype)
+        for dtype in DTYPES
+        for kind, fits, lower, small in (
+            ("gemm", _pointwise, uniform, True),
+            ("gemm", _pointwise, _lower_pointwise, False),
+            ("conv", _one_group, _lower_patches, False),
+        )
     )
 
 
@@ -156,8 +208,8 @@ def _lower_patches(node: Node) -> Lowering:
         "dilation": geometry.dilation[1],
         "pad": geometry.pad_begin[1],
     }
-    lowering.scratch_bytes = 2 * lowering.sizes["inputs"]
-    lowering.scratch_type = "int8_t"
+    lowering.scratch_bytes = 2 * lowering.sizes["inputs"] * x.dtype.bytes
+    lowering.scratch_type = x.dtype.c_name
     window = image_window(geometry, x, y, int(x.quant.zero_point))
     lowering.walk = window
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
@@ -166,8 +218,18 @@ def _lower_patches(node: Node) -> Lowering:
 def _lowering(node: Node, weights: Array, pixels: int) -> Lowering:
     """Of a sum over [n, k] weights, so many pixels a call."""
     n, k = weights.shape
-    context = {"tile": _tile(paired=pixels > 1), "outputs_of_tile": range(OUTPUTS), "pad": "    "}
-    lowering = Lowering(context=context, constants={"w": _panels(weights)})
+    x, y = node.input(0).dtype, node.output.dtype
+    context = {
+        "x_type": x.c_name,
+        "y_type": y.c_name,
+        "tile": _tile(paired=pixels > 1),
+        "outputs_of_tile": range(OUTPUTS),
+        "pad": "    ",
+        **VECTORS[x],
+        **STORES[y],
+    }
+    panels = _panels(weights, context["lanes"])
+    lowering = Lowering(context=context, constants={"w": panels})
     lowering.constants |= sum_constants(node, weights)
     for key in ("b", "scale"):
         lowering.constants[key] = fill_lanes(lowering.constants[key])
@@ -178,7 +240,10 @@ def _lowering(node: Node, weights: Array, pixels: int) -> Lowering:
 def sum_constants(node: Node, weights: Array) -> dict[str, Array]:
     """Bias, with the part of the input's zero point, and scale of [n, k] weights."""
     op: Linear = node.op  # type: ignore[assignment]
-    return linear_s8(node, weights, op.lo, op.hi, fold=True).constants
+    if node.input(0).dtype is DType.S8:
+        return linear_s8(node, weights, op.lo, op.hi, fold=True).constants
+    constants = linear_s16(node, weights, op.lo, op.hi, fold=True, uniform_scale=False).constants
+    return {name: constants[name] for name in ("b", "scale")}
 
 
 def output_sizes(node: Node) -> dict[str, int]:
@@ -186,20 +251,20 @@ def output_sizes(node: Node) -> dict[str, int]:
     op: Linear = node.op  # type: ignore[assignment]
     quant = node.output.quant
     assert quant is not None
-    low, high = integer_bounds(op.lo, op.hi, quant, DType.S8)
+    low, high = integer_bounds(op.lo, op.hi, quant, node.output.dtype)
     return {"y_zero_point": int(quant.zero_point), "y_lo": low, "y_hi": high}
 
 
-def _panels(weights: Array) -> Array:
-    """[n][k] to [n / 4][k / 16][4][16], the first of k narrower, zeros behind the last of n.
+def _panels(weights: Array, lanes: int) -> Array:
+    """[n][k] to [n / 4][k / lanes][4][lanes], the first of k narrower, zeros behind the last of n.
 
     Behind all of it are so many zeros that a vector may begin at any weight.
     """
     n, k = weights.shape
     padded = np.pad(weights, [(0, -n % OUTPUTS), (0, 0)]).reshape(-1, OUTPUTS, k)
-    odd = (k - 1) % BYTES + 1
-    count, steps = padded.shape[0], (k - odd) // BYTES
-    main = padded[:, :, odd:].reshape(count, OUTPUTS, steps, BYTES).transpose(0, 2, 1, 3)
+    odd = (k - 1) % lanes + 1
+    count, steps = padded.shape[0], (k - odd) // lanes
+    main = padded[:, :, odd:].reshape(count, OUTPUTS, steps, lanes).transpose(0, 2, 1, 3)
     parts = [padded[:, :, :odd].reshape(count, -1), main.reshape(count, -1)]
     flat = np.concatenate(parts, axis=1).reshape(-1)
-    return np.pad(flat, (0, BYTES - odd)) if steps == 0 else flat
+    return np.pad(flat, (0, lanes - odd)) if steps == 0 else flat

@@ -19,6 +19,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
+from nn2wasm.ops.fixed_wide import wide_form_context, wide_scales, with_wide_rows
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.linear import factor_text, float_literal, requantize_context
 from nn2wasm.ops.linear_s16 import wide_context
@@ -44,8 +45,9 @@ from nn2wasm.ops.spatial import (
     spatial_size,
 )
 from nn2wasm.ops.vectors import simd_kernel
-from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, average_context
+from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, S16_SPAN, average_context
 from nn2wasm.quant.fixed_point import FixedPoint
+from nn2wasm.quant.wide_forms import WideForm, find_wide_form
 
 QLINEAR = ("com.microsoft.QLinearAveragePool", "com.microsoft.QLinearGlobalAveragePool")
 
@@ -111,7 +113,7 @@ class AveragePool(KernelOp):
                 symbol="nn_avgpool_s8__scalar", template="pool/average_s8__scalar.c.j2", dtype="s8"
             )
         ),
-        AVERAGE_POOL,
+        *with_wide_rows(AVERAGE_POOL, form=lambda node: _wide_form(node)),
         Kernel(
             symbol="nn_avgpool_f32__scalar", template="pool/average_f32__scalar.c.j2", dtype="f32"
         ),
@@ -192,16 +194,24 @@ class AveragePool(KernelOp):
         """What sums of so many elements are multiplied by, and how templates make bytes of them."""
         y = node.output
         assert y.quant is not None
-        form = self.fixed_point(node) if kernel.integers else None
         if kernel.dtype == "s16":
             context = wide_context(-math.inf, math.inf, y)
         else:
             context = requantize_context(-math.inf, math.inf, y.quant)
         factors = self._ratios(node)
-        if form is None:
+        if not kernel.integers:
             return factors, context | {"ratio": float_literal(float(factors[-1]))}
-        factors = form.multipliers.astype(np.int32)
-        return factors, context | fixed_context(form) | {"ratio": str(factors[-1])}
+        if kernel.dtype == "s16":
+            wide = self.wide_form(node)
+            assert wide is not None
+            factors = wide_scales(wide)
+            context |= wide_form_context(wide, y.dtype.c_name)
+        else:
+            form = self.fixed_point(node)
+            assert form is not None
+            factors = form.multipliers.astype(np.int32)
+            context |= fixed_context(form)
+        return factors, context | {"ratio": str(factors[-1])}
 
     def fixed_point(self, node: Node) -> FixedPoint | None:
         """How sums become bytes in integers, for every count of elements."""
@@ -215,10 +225,26 @@ class AveragePool(KernelOp):
             ratios, bound = ratios[-1:], bound[-1:]
         return scaled_form(ratios, bound, int(y.zero_point), -128, 127)
 
+    def wide_form(self, node: Node) -> WideForm | None:
+        """The same for integers of 16 bits."""
+        y = node.output
+        assert y.quant is not None
+        ratios = self._ratios(node)
+        bound = np.asarray([S16_SPAN * len(ratios)])  # of the type that sums have
+        if not self._varies(node):
+            ratios = ratios[-1:]
+        low, high = y.dtype.minimum, y.dtype.maximum
+        return find_wide_form(ratios, bound, int(y.quant.zero_point), low, high)
+
     def _varies(self, node: Node) -> bool:
         """Whether windows differ in how many elements they count."""
         sizes = (spatial_size(tensor.shape, True) for tensor in (node.input(0), node.output))
         return _leaves_image(self.geometry, *sizes) and not self.include_pad
+
+
+def _wide_form(node: Node) -> WideForm | None:
+    op: AveragePool = node.op  # type: ignore[assignment]
+    return op.wide_form(node)
 
 
 def _counted(node: OnnxNode, geometry: Geometry, x: Tensor) -> tuple[Geometry, bool]:

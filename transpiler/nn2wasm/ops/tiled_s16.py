@@ -35,7 +35,7 @@ def simd_kernels_s16(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ..
     """
 
     def fits_all(node: Node) -> str:
-        return fits(node) or _operands_fit(node)
+        return fits(node) or short_operands(node)
 
     sets = SETS[-1:] if kind == "depthwise" else SETS
     return tuple(
@@ -43,8 +43,8 @@ def simd_kernels_s16(kind: str, fits: Callable[[Node], str]) -> tuple[Kernel, ..
     )
 
 
-def _operands_fit(node: Node) -> str:
-    """Why products of 16 and 8 bits, summed in 32, do not serve."""
+def short_operands(node: Node) -> str:
+    """Why products of inputs of 16 bits and weights of 8, summed in 32, do not serve."""
     x, w = node.input(0), node.input(1)
     if x.dtype is not DType.S16:
         return "its inputs have 8 bits"
