@@ -1,7 +1,9 @@
 """Products of one line with a matrix of bytes, for interpreters: eight weights in a 64-bit word.
 
 The weights stay bytes, 128 above what they mean. A word times an input is eight products on top of
-each other; three more products of words, in fields of 32 bits, are enough to tell them apart.
+each other; three more products of words, in fields of 32 bits, are enough to tell them apart. Each
+of these words is read from a byte further on: an operation, as a shift would be, but the first word
+need not be kept.
 """
 
 from __future__ import annotations
@@ -19,8 +21,10 @@ from nn2wasm.ops.packed_fields import HEADERS, INTERP, pack_blocks
 from nn2wasm.ops.tiled import weight_zero_point
 
 WORD = 8
-WIDTHS = (4 * WORD, 2 * WORD, WORD)
+WIDTHS = (8 * WORD, 4 * WORD, 2 * WORD, WORD)
 """Outputs of a block."""
+ORDER = (0, 2, 4, 6, 1, 3, 5, 7)
+"""Outputs in the bytes of a word: bytes n and n + 4 are outputs beside each other."""
 MOST_INPUTS = 2**31 // (255 * 128)
 """Whose sum stays in a field of 32 bits."""
 MOST_WASTE = 5 / 4
@@ -70,11 +74,11 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     sizes = {"inputs": k, "blocks": -(-n // width), "overlap": -n % width}
     rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
     operands = output_operands(node, linear.constants["scale"], lo, hi)
-    scales = lane_scales(operands, "scale", width)
+    scales = lane_scales(operands, "scale", 2)
     operands.context = linear.context | operands.context | _words(width, scales)
     operands.sizes |= sizes
     operands.constants = {
-        "w": pack_blocks(above, width, k),
+        "w": _bytes(above, width),
         "b": linear.constants["b"],
         **operands.constants,
     }
@@ -82,24 +86,32 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     return rows_overlap(rows, x.dtype.bytes, y.dtype.bytes).on(lowering, 0)
 
 
+def _bytes(weights: Array, width: int) -> Array:
+    """[n][k] to [blocks][k][width], flat, outputs in `ORDER`, and 3 bytes more that are read."""
+    packed = pack_blocks(weights, width, weights.shape[1]).reshape(-1, WORD)[:, ORDER]
+    return np.pad(packed.reshape(-1), (0, 3))
+
+
 def _words(width: int, scales: list[str]) -> dict[str, Any]:
     """The words of a block, their sums and where its outputs are found in these."""
-    words = [
-        {
-            "index": word,
-            "at": word * WORD,
-            "parts": [{"sum": f"{'bcd'[i]}{word}", "bits": 8 * (i + 1)} for i in range(3)],
-        }
-        for word in range(width // WORD)
-    ]
+    count = width // WORD
+    products = []
+    for word in range(count):
+        at = word * WORD
+        products.append({"name": f"a{word}", "factor": f"nn_word(w + {at})"})
+        products += [
+            {"name": f"{name}{word}", "factor": f"(nn_word(w + {at + byte}) & NN_BYTES_04)"}
+            for byte, name in enumerate("bcd", 1)
+        ]
     outputs = [
-        {
-            "index": index,
-            "scale": scales[index],
-            "sum": f"{'abcd'[index % 4]}{index // WORD}",
-            "field": "nn_high_sum" if index % WORD >= WORD // 2 else "nn_low_sum",
-        }
-        for index in range(width)
+        {"index": index, "scale": scales[index], "sum": name}
+        for index, name in enumerate(("low", "high"))
     ]
-    starts = ", ".join(f"{name}{word} = 0" for word in range(width // WORD) for name in "abcd")
-    return {"width": width, "words": words, "outputs": outputs, "starts": starts}
+    return {
+        "width": width,
+        "sums": width // 2,
+        "words": [{"index": word} for word in range(count)],
+        "products": products,
+        "outputs": outputs,
+        "starts": ", ".join(f"{name}{word} = 0" for word in range(count) for name in "abcd"),
+    }

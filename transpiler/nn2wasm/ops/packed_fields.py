@@ -279,6 +279,6 @@ def field_operands(
     bias = linear.constants["b"].astype(np.int64) - above
     x_zero_point = linear.context["x_zero_point"]
     operands = output_operands(node, linear.constants["scale"], lo, hi)
-    operands.constants = {"b": bias.astype(np.int32), **operands.constants}
+    operands.constants = {"b": bias.astype(np.uint32).view(np.int32), **operands.constants}
     operands.sizes["x_zero_point"] = x_zero_point
     return operands
