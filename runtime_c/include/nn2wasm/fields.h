@@ -17,7 +17,7 @@
 #define NN_BYTES_04 ((uint64_t)0xff << 32 | 0xff)
 
 /* A number as a factor of words. */
-static inline uint64_t nn_factor(int8_t v) {
+static inline uint64_t nn_factor(int32_t v) {
   return (uint64_t)(int64_t)v;
 }
 

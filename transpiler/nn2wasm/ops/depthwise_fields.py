@@ -23,6 +23,7 @@ from nn2wasm.ops.packed_fields import (
     field_operands,
     field_parts,
     fields_refusal,
+    weight_zero_points,
 )
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
@@ -39,13 +40,12 @@ def depthwise_field_kernel(
     def refusal(node: Node) -> str:
         if reason := fits(node) or fields_refusal(node):
             return reason
-        if geometry(node).dilation[1] > 1:
-            return "its columns are dilated"
         if sum(len(column["taps"]) for column in _columns(geometry(node))) > MOST_TAPS:
             return f"more than {MOST_TAPS} products a step"
         if _fields(geometry(node)) < PIXELS:
             return ""
-        weights = node.input(1).value.reshape(node.output.shape[-1], -1)
+        weights = node.input(1).value.reshape(node.output.shape[-1], -1).astype(np.int64)
+        weights -= weight_zero_points(node)[0]
         return "its sums need more than a field" if field_parts(weights, SIGNED)[1] > 1 else ""
 
     return Kernel(
@@ -66,7 +66,9 @@ def depthwise_fields(
     assert x.quant is not None
     c = weights.shape[0]
     flat = np.ascontiguousarray(weights.reshape(c, -1))
-    form, columns = _sums(_fields(geometry)), _columns(geometry)
+    zero_point = int(weight_zero_points(node)[0])
+    less = " - w_zero_point" if zero_point else ""
+    form, columns = _sums(_fields(geometry)), _columns(geometry, less)
     operands = field_operands(node, flat, form.begin, lo, hi)
     operands.constants = {"w": flat, **operands.constants}
     operands.context |= ANY_WINDOW | {
@@ -86,13 +88,20 @@ def depthwise_fields(
         "width": spatial_size(x.shape, True)[1],
         "pad": geometry.pad_begin[1],
     }
+    if zero_point:
+        operands.sizes["w_zero_point"] = zero_point
     window = image_window(geometry, x, y, int(x.quant.zero_point))
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(operands.lowering(window), 0)
 
 
 def _fields(geometry: Geometry) -> int:
     """Outputs whose sums are under way at a time."""
-    return min(PIXELS, -(-geometry.kernel[1] // geometry.stride[1]))
+    return min(PIXELS, -(-_reach(geometry) // geometry.stride[1]))
+
+
+def _reach(geometry: Geometry) -> int:
+    """Columns from the first under a window to the last."""
+    return (geometry.kernel[1] - 1) * geometry.dilation[1] + 1
 
 
 class Sums(NamedTuple):
@@ -133,26 +142,31 @@ def _bits(fields: int) -> int:
     return FIELD_BITS if fields == PIXELS else 64 // fields
 
 
-def _columns(geometry: Geometry) -> list[dict[str, Any]]:
+def _columns(geometry: Geometry, less: str = "") -> list[dict[str, Any]]:
     """Columns that a step adds to the sums, from its first on, each with a word for each row.
 
     The column that lies `offset` behind the first of the windows of output ox + fields - 1 lies
-    under their taps kx = offset, and under kx = offset + stride of those one output before.
+    under their taps kx = offset, and under kx = offset + stride of those one output before; where
+    columns are dilated, under taps of such offsets. `less`: what is taken off the weights, in C.
     """
     kh, kw = geometry.kernel
-    stride, fields = geometry.stride[1], _fields(geometry)
+    stride, dilation, fields = geometry.stride[1], geometry.dilation[1], _fields(geometry)
+    reach = _reach(geometry)
     bits = _bits(fields)
     columns: list[dict[str, Any]] = []
     index = 0
-    for offset in _offsets(kw, stride, fields):
+    for offset in _offsets(reach, stride, fields):
         under = [offset + stride * j for j in reversed(range(fields))]
+        kxs = [(field, at // dilation) for field, at in enumerate(under) if at % dilation == 0]
+        if not any(kx < kw for _, kx in kxs):
+            continue
         taps = []
         for ky in range(kh):
             numbers = [
-                f"(nn_factor(w[{ky * kw + kx}]) << {bits * field})"
+                f"(nn_factor(w[{ky * kw + kx}]{less}) << {bits * field})"
                 if field
-                else f"nn_factor(w[{ky * kw + kx}])"
-                for field, kx in enumerate(under)
+                else f"nn_factor(w[{ky * kw + kx}]{less})"
+                for field, kx in kxs
                 if kx < kw
             ]
             taps.append({"index": index, "row": ky, "fields": " + ".join(numbers)})

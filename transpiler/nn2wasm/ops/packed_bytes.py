@@ -17,8 +17,13 @@ from nn2wasm.ir import Array, Node
 from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, rows_overlap
 from nn2wasm.ops.linear import linear_s8
-from nn2wasm.ops.packed_fields import HEADERS, INTERP, pack_blocks
-from nn2wasm.ops.tiled import weight_zero_point
+from nn2wasm.ops.packed_fields import (
+    HEADERS,
+    INTERP,
+    pack_blocks,
+    several_zero_points,
+    weight_zero_points,
+)
 
 WORD = 8
 WIDTHS = (8 * WORD, 4 * WORD, 2 * WORD, WORD)
@@ -29,6 +34,8 @@ MOST_INPUTS = 2**31 // (255 * 128)
 """Whose sum stays in a field of 32 bits."""
 MOST_WASTE = 5 / 4
 """Outputs that are computed for each that is wanted."""
+OUTPUT_OPERATIONS, STEP_OPERATIONS = 2.4, 9
+"""What an input costs for each output of a block, and for the block."""
 
 
 def line_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
@@ -36,7 +43,7 @@ def line_kernels(fits: Callable[[Node], str]) -> tuple[Kernel, ...]:
 
     def row(width: int) -> Kernel:
         def refusal(node: Node) -> str:
-            if reason := fits(node) or weight_zero_point(node) or finite_scales(node):
+            if reason := fits(node) or several_zero_points(node) or finite_scales(node):
                 return reason
             if node.input(0).shape[-1] > MOST_INPUTS:
                 return f"more than {MOST_INPUTS} inputs"
@@ -61,7 +68,11 @@ def _width(n: int) -> int:
     """Outputs of a block, 0 where there are too few of them."""
     computed = {width: -(-n // width) * width for width in WIDTHS}
     suiting = [w for w, count in computed.items() if w <= n and count <= MOST_WASTE * n]
-    return min(suiting, key=lambda width: computed[width], default=0)
+
+    def operations(width: int) -> float:
+        return computed[width] * (OUTPUT_OPERATIONS + STEP_OPERATIONS / width)
+
+    return min(suiting, key=operations, default=0)
 
 
 def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
@@ -71,7 +82,13 @@ def packed_line(node: Node, weights: Array, lo: float, hi: float) -> Lowering:
     width = _width(n)
     linear = linear_s8(node, weights, lo, hi, fold=True)
     above = (weights.astype(np.int16) + 128).astype(np.uint8)
-    sizes = {"inputs": k, "blocks": -(-n // width), "overlap": -n % width}
+    zero_point = int(weight_zero_points(node)[0])
+    sizes = {
+        "inputs": k,
+        "w_above": 128 + zero_point,
+        "blocks": -(-n // width),
+        "overlap": -n % width,
+    }
     rows = Rows(count=x.element_count // k, in_row_elements=k, out_row_elements=n)
     operands = output_operands(node, linear.constants["scale"], lo, hi)
     scales = lane_scales(operands, "scale", 2)
