@@ -265,10 +265,17 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
     }
     steps = [
         {"index": step, "weights": [step * width + lane for lane in range(width)]}
-        for step in range(STEP)
+        for step in range(2 * STEP)
     ]
     lanes = list(range(width))
-    operands.context |= {"width": width, "depth": STEP, "lanes": lanes, "steps": steps}
+    operands.context |= {
+        "width": width,
+        "half": STEP,
+        "depth": 2 * STEP,
+        "lanes": lanes,
+        "first_steps": steps[:STEP],
+        "steps": steps,
+    }
     operands.context["scales"] = lane_scales(operands, "sn", width)
     operands.context |= _starts(operands, zero_point)
     blocks = -(-n // width)
