@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,16 +21,16 @@ class Layer:
         oc: of the output.
         kernel: rows and columns of the window.
         stride: of rows and columns.
-        depthwise: a filter for each channel.
+        groups: of channels; as many as channels where each has filters of its own.
     """
 
     kind: str
     c: int
     oc: int
     size: tuple[int, int] | None = None
-    kernel: int = 1
+    kernel: tuple[int, int] = (1, 1)
     stride: int = 1
-    depthwise: bool = False
+    groups: int = 1
 
     @property
     def name(self) -> str:
@@ -44,16 +45,16 @@ class Layer:
         """The function of plain_loops.c and its arguments."""
         if self.size is None:
             return "line", (self.c, self.oc)
-        group = self.c if self.depthwise else 1
-        return "conv", (*self.size, self.c, self.oc, self.kernel, self.stride, group)
+        sizes = (*self.size, self.c, self.oc, *self.kernel, self.stride, self.groups)
+        return "conv", sizes
 
     def model(self) -> onnx.ModelProto:
         """Between channels-last tensors of bytes, so that nothing but the layer runs."""
         rng = np.random.default_rng(1)
-        depth = 1 if self.depthwise else self.c
-        window = () if self.size is None else (self.kernel, self.kernel)
+        depth = self.c // self.groups
+        window = () if self.size is None else self.kernel
         weights = np.clip(rng.normal(0, 25, (self.oc, depth, *window)), -127, 127).astype(np.int8)
-        y_scale = 0.05 * 0.01 * 25 * 70 * np.sqrt(depth * self.kernel**2) / 100
+        y_scale = 0.05 * 0.01 * 25 * 70 * np.sqrt(depth * math.prod(self.kernel)) / 100
         scales = rng.uniform(0.008, 0.012, self.oc).astype(np.float32)
         constants = [
             numpy_helper.from_array(np.asarray(value, dtype), name)
@@ -92,24 +93,40 @@ class Layer:
             "Conv",
             ["x_real", "w_real"],
             ["y_real"],
-            group=self.c if self.depthwise else 1,
-            pads=[self.kernel // 2] * 4,
+            group=self.groups,
+            pads=[extent // 2 for extent in self.kernel] * 2,
             strides=[self.stride] * 2,
         )
 
 
-def _layers(kind: str, *shapes: tuple[int, int, int], **more: int) -> list[Layer]:
-    """Of square images: (size, c, oc)."""
-    return [Layer(kind=kind, size=(s, s), c=c, oc=oc, **more) for s, c, oc in shapes]
+def _layers(kind: str, *shapes: tuple[int, int, int], kernel: int = 1, **more: int) -> list[Layer]:
+    """Of square images and windows: (size, c, oc)."""
+    window = (kernel, kernel)
+    return [Layer(kind=kind, size=(s, s), c=c, oc=oc, kernel=window, **more) for s, c, oc in shapes]
+
+
+def _depthwise(kernel: int, *shapes: tuple[int, int, int], stride: int = 1) -> list[Layer]:
+    """The same with filters for each channel."""
+    kind = f"depthwise {kernel}x{kernel}"
+    layers = (_layers(kind, s, kernel=kernel, stride=stride, groups=s[1]) for s in shapes)
+    return [layer for made in layers for layer in made]
 
 
 LAYERS = [
     *_layers("1x1", (24, 16, 32), (24, 32, 32), (12, 64, 64), (6, 128, 128)),
+    *_layers("1x1", (24, 17, 17), (24, 32, 3)),
     *_layers("3x3", (16, 16, 16), (16, 32, 32), (8, 64, 64), kernel=3),
     *_layers("3x3", (32, 3, 16), kernel=3, stride=2),
-    *_layers("depthwise 3x3", (48, 8, 8), (24, 32, 32), (12, 64, 64), kernel=3, depthwise=True),
-    *_layers("depthwise 3x3", (24, 32, 32), kernel=3, stride=2, depthwise=True),
-    *_layers("depthwise 5x5", (12, 32, 32), kernel=5, depthwise=True),
+    *_layers("3x3, 8 groups", (12, 32, 32), (12, 24, 24), kernel=3, groups=8),
+    Layer(kind="1x9", size=(1, 98), c=16, oc=24, kernel=(1, 9)),
+    *_depthwise(3, (48, 8, 8), (24, 32, 32), (12, 64, 64)),
+    *_depthwise(3, (24, 32, 32), stride=2),
+    *_depthwise(3, (12, 32, 64)),
+    *_depthwise(5, (12, 32, 32)),
+    *_depthwise(5, (12, 32, 32), stride=2),
+    Layer(kind="depthwise 1x9", size=(1, 49), c=64, oc=64, kernel=(1, 9), groups=64),
     Layer(kind="fully connected", c=640, oc=128),
     Layer(kind="fully connected", c=128, oc=128),
+    Layer(kind="fully connected", c=784, oc=100),
+    Layer(kind="fully connected", c=27, oc=16),
 ]

@@ -26,22 +26,22 @@ __attribute__((export_name("line"))) void line(int inputs, int outputs) {
   }
 }
 
-/* kernel by kernel, same padding; group: 1, or c for a filter of each channel. */
+/* kh by kw, same padding. */
 __attribute__((export_name("conv"))) void conv(
-    int h, int width, int c, int outputs, int kernel, int stride, int group) {
+    int h, int width, int c, int outputs, int kh, int kw, int stride, int groups) {
   unknown();
-  const int pad = kernel / 2, depth = c / group, each = outputs / group;
+  const int depth = c / groups, each = outputs / groups;
   for (int oy = 0; oy * stride < h; ++oy) {
     for (int ox = 0; ox * stride < width; ++ox) {
       for (int n = 0; n < outputs; ++n) {
         int32_t sum = b[n];
-        for (int ky = 0; ky < kernel; ++ky) {
-          const int iy = oy * stride + ky - pad;
-          for (int kx = 0; kx < kernel; ++kx) {
-            const int ix = ox * stride + kx - pad;
+        for (int ky = 0; ky < kh; ++ky) {
+          const int iy = oy * stride + ky - kh / 2;
+          for (int kx = 0; kx < kw; ++kx) {
+            const int ix = ox * stride + kx - kw / 2;
             if (iy < 0 || iy >= h || ix < 0 || ix >= width) continue;
             const int8_t *const in = x + (iy * width + ix) * c + n / each * depth;
-            const int8_t *const wn = w + ((n * kernel + ky) * kernel + kx) * depth;
+            const int8_t *const wn = w + ((n * kh + ky) * kw + kx) * depth;
             for (int k = 0; k < depth; ++k) sum += in[k] * wn[k];
           }
         }

@@ -12,12 +12,12 @@
 
 /* What sums begin with. */
 #define NN_FIELD_OFFSETS ((uint64_t)1 << 20 | (uint64_t)1 << 41 | (uint64_t)1 << 62)
-/* A byte in each field, bytes 0 and 4 of a word. */
+/* A byte in each field; bytes 0 and 4 of a word. */
 #define NN_FIELD_BYTES ((uint64_t)0xff | (uint64_t)0xff << 21 | (uint64_t)0xff << 42)
 #define NN_BYTES_04 ((uint64_t)0xff << 32 | 0xff)
 
 /* A number as a factor of words. */
-static inline uint64_t nn_factor(int8_t v) {
+static inline uint64_t nn_factor(int32_t v) {
   return (uint64_t)(int64_t)v;
 }
 
@@ -26,16 +26,16 @@ static inline uint64_t nn_fields(int8_t v0, int8_t v1, int8_t v2) {
 }
 
 /* The fields of a sum, 2^20 above what they mean. */
-static inline uint32_t nn_field0(uint64_t sum) {
-  return (uint32_t)sum & 0x1fffffu;
+static inline int64_t nn_field0(uint64_t sum) {
+  return (int64_t)(sum & 0x1fffffu);
 }
 
-static inline uint32_t nn_field1(uint64_t sum) {
-  return (uint32_t)(sum >> 21) & 0x1fffffu;
+static inline int64_t nn_field1(uint64_t sum) {
+  return (int64_t)(sum >> 21 & 0x1fffffu);
 }
 
-static inline uint32_t nn_field2(uint64_t sum) {
-  return (uint32_t)(sum >> 42);
+static inline int64_t nn_field2(uint64_t sum) {
+  return (int64_t)(sum >> 42);
 }
 
 /* Two bytes without a sign, the first the lower. */
@@ -78,15 +78,6 @@ static inline uint64_t nn_word(const uint8_t *from) {
   word = __builtin_bswap64(word);
 #endif
   return word;
-}
-
-/* The sums in fields of 32 bits, of which the lower may be negative. */
-static inline uint32_t nn_low_sum(uint64_t sums) {
-  return (uint32_t)sums;
-}
-
-static inline uint32_t nn_high_sum(uint64_t sums) {
-  return (uint32_t)((sums - (uint64_t)(int64_t)(int32_t)(uint32_t)sums) >> 32);
 }
 
 #endif

@@ -63,11 +63,17 @@ LARGEST_UNROLLED_WINDOW = 32
 UNROLLED = "depthwise/s8_unrolled__scalar.c.j2"
 
 
-def _needs_depthwise(node: Node) -> str:
+def _needs_channel_filters(node: Node) -> str:
     op: Conv = node.op  # type: ignore[assignment]
     w = node.input(1)
-    if op.groups == 1 or w.shape[0] != op.groups or w.shape[1] != 1:
-        return "not one filter for each channel"
+    channels = op.groups > 1 and w.shape[0] == op.groups and w.shape[1] == 1
+    return "" if channels else "not one filter for each channel"
+
+
+def _needs_depthwise(node: Node) -> str:
+    if reason := _needs_channel_filters(node):
+        return reason
+    w = node.input(1)
     if w.quant is not None and np.any(w.quant.zero_point):
         return "its weights have a zero point"
     return ""
@@ -131,7 +137,7 @@ class Conv(Linear):
         *simd_kernels_s16("depthwise", _needs_small_depthwise),
         *simd_kernels_s16("gemm", _needs_pointwise),
         *simd_kernels_s16("conv", always),
-        depthwise_field_kernel(_needs_depthwise, _geometry),
+        depthwise_field_kernel(_needs_channel_filters, _geometry),
         *line_kernels(_needs_one_pixel),
         *field_kernels(_outputs_of_group),
         *dual_depthwise_kernels(_needs_small_depthwise),

@@ -1,13 +1,14 @@
 """Depthwise convolution with sums in fields of a word, for interpreters.
 
-The sums of up to three outputs beside each other lie in one word. A column of the image adds to
-each of them its product with another weight: one product of words for three.
+The sums of up to three outputs beside each other lie in one word, in fields of 21 bits, or of 32
+where two are enough. A column of the image adds to each of them its product with another weight:
+one product of words for all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from nn2wasm.ir import Array, Node
 from nn2wasm.ops.kernel import Kernel, Lowering, window_overlap
 from nn2wasm.ops.packed_fields import (
     FIELD_BITS,
-    FIELD_LIMIT,
     HEADERS,
     INTERP,
     PIXELS,
@@ -23,6 +23,7 @@ from nn2wasm.ops.packed_fields import (
     field_operands,
     field_parts,
     fields_refusal,
+    weight_zero_points,
 )
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled_windows import ANY_WINDOW
@@ -39,11 +40,12 @@ def depthwise_field_kernel(
     def refusal(node: Node) -> str:
         if reason := fits(node) or fields_refusal(node):
             return reason
-        if geometry(node).dilation[1] > 1:
-            return "its columns are dilated"
         if sum(len(column["taps"]) for column in _columns(geometry(node))) > MOST_TAPS:
             return f"more than {MOST_TAPS} products a step"
-        weights = node.input(1).value.reshape(node.output.shape[-1], -1)
+        if _fields(geometry(node)) < PIXELS:
+            return ""
+        weights = node.input(1).value.reshape(node.output.shape[-1], -1).astype(np.int64)
+        weights -= weight_zero_points(node)[0]
         return "its sums need more than a field" if field_parts(weights, SIGNED)[1] > 1 else ""
 
     return Kernel(
@@ -64,18 +66,21 @@ def depthwise_fields(
     assert x.quant is not None
     c = weights.shape[0]
     flat = np.ascontiguousarray(weights.reshape(c, -1))
-    operands = field_operands(node, flat, FIELD_LIMIT, lo, hi)
+    zero_point = int(weight_zero_points(node)[0])
+    less = " - w_zero_point" if zero_point else ""
+    form, columns = _sums(_fields(geometry)), _columns(geometry, less)
+    operands = field_operands(node, flat, form.begin, lo, hi)
     operands.constants = {"w": flat, **operands.constants}
-    ahead, columns = _fields(geometry) - 1, _columns(geometry)
     operands.context |= ANY_WINDOW | {
         "kh": geometry.kernel[0],
         "kw": geometry.kernel[1],
         "step": geometry.stride[1],
+        "count": _count(geometry.stride[1]),
         "columns": columns,
         "last_column": columns[-1]["offset"],
-        "ahead": ahead,
-        "top_bit": FIELD_BITS * (ahead + 1) - 1,
-        "idle_bits": 64 - FIELD_BITS * (ahead + 1),
+        "ahead": _fields(geometry) - 1,
+        "bits": _bits(_fields(geometry)),
+        **form.context,
     }
     operands.sizes |= {
         "channels": c,
@@ -83,32 +88,88 @@ def depthwise_fields(
         "width": spatial_size(x.shape, True)[1],
         "pad": geometry.pad_begin[1],
     }
+    if zero_point:
+        operands.sizes["w_zero_point"] = zero_point
     window = image_window(geometry, x, y, int(x.quant.zero_point))
     return window_overlap(window, x.dtype.bytes, y.dtype.bytes).on(operands.lowering(window), 0)
 
 
 def _fields(geometry: Geometry) -> int:
     """Outputs whose sums are under way at a time."""
-    return min(PIXELS, -(-geometry.kernel[1] // geometry.stride[1]))
+    return min(PIXELS, -(-_reach(geometry) // geometry.stride[1]))
 
 
-def _columns(geometry: Geometry) -> list[dict[str, Any]]:
+def _reach(geometry: Geometry) -> int:
+    """Columns from the first under a window to the last."""
+    return (geometry.kernel[1] - 1) * geometry.dilation[1] + 1
+
+
+class Sums(NamedTuple):
+    """How sums under way lie in a word.
+
+    Attributes:
+        begin: what each sum begins with, so that none borrows from the next.
+        context: how a word begins, moves down to the next output, and gives the lowest sum.
+    """
+
+    begin: int
+    context: dict[str, str]
+
+
+def _sums(fields: int) -> Sums:
+    bits = _bits(fields)
+    wide = "(int32_t)(bias + (uint32_t)sums)"
+    if fields == 1:
+        return Sums(0, {"begin": "0", "next": "0", "bias": "uint32_t", "lowest": wide})
+    tops = [bits * (field + 1) - 1 for field in range(fields)]
+    narrow = fields == PIXELS
+    context = {
+        "begin": " | ".join(f"(uint64_t)1 << {top}" for top in tops),
+        "next": f"(sums >> {bits}) + ((uint64_t)1 << {tops[-1]})",
+        "bias": "int64_t" if narrow else "uint32_t",
+        "lowest": "(bias + nn_field0(sums))" if narrow else wide,
+    }
+    return Sums(1 << tops[0], context)
+
+
+def _count(step: int) -> str:
+    """Outputs from a window that begins at `left` on to the last inside the image, in C."""
+    return f"(inside - left + {step - 1}) / {step}" if step > 1 else "inside - left"
+
+
+def _bits(fields: int) -> int:
+    """Of a field."""
+    return FIELD_BITS if fields == PIXELS else 64 // fields
+
+
+def _columns(geometry: Geometry, less: str = "") -> list[dict[str, Any]]:
     """Columns that a step adds to the sums, from its first on, each with a word for each row.
 
     The column that lies `offset` behind the first of the windows of output ox + fields - 1 lies
-    under their taps kx = offset, and under kx = offset + stride of those one output before.
+    under their taps kx = offset, and under kx = offset + stride of those one output before; where
+    columns are dilated, under taps of such offsets. `less`: what is taken off the weights, in C.
     """
     kh, kw = geometry.kernel
-    stride, fields = geometry.stride[1], _fields(geometry)
+    stride, dilation, fields = geometry.stride[1], geometry.dilation[1], _fields(geometry)
+    reach = _reach(geometry)
+    bits = _bits(fields)
     columns: list[dict[str, Any]] = []
     index = 0
-    for offset in _offsets(kw, stride, fields):
+    for offset in _offsets(reach, stride, fields):
         under = [offset + stride * j for j in reversed(range(fields))]
+        kxs = [(field, at // dilation) for field, at in enumerate(under) if at % dilation == 0]
+        if not any(kx < kw for _, kx in kxs):
+            continue
         taps = []
         for ky in range(kh):
-            numbers = [f"w[{ky * kw + kx}]" if kx < kw else "0" for kx in under]
-            numbers += ["0"] * (PIXELS - fields)
-            taps.append({"index": index, "row": ky, "fields": ", ".join(numbers)})
+            numbers = [
+                f"(nn_factor(w[{ky * kw + kx}]{less}) << {bits * field})"
+                if field
+                else f"nn_factor(w[{ky * kw + kx}]{less})"
+                for field, kx in kxs
+                if kx < kw
+            ]
+            taps.append({"index": index, "row": ky, "fields": " + ".join(numbers)})
             index += 1
         total = " + ".join(f"w{tap['index']}" for tap in taps)
         columns.append({"offset": offset, "taps": taps, "sum": total})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,6 @@ from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operan
 from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
 from nn2wasm.ops.linear import Operands, linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
-from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN
 
@@ -34,12 +34,14 @@ SIGNED, UNSIGNED = (S8_MIN, S8_MAX), (0, S8_MAX - S8_MIN)
 """What inputs can be, as they are and 128 above: so they are packed."""
 STEP = 4
 """Products of an output that the innermost loop writes out."""
-WIDE, NARROW = 8, 4
+WIDE, NARROW, FEW = 8, 4, (3, 2, 1)
 """Outputs of a block."""
 
 
 def block_width(outputs: int) -> int:
     """Outputs of a block: many, but where that computes a third more than are wanted."""
+    if outputs < NARROW:
+        return outputs
     computed = -(-outputs // WIDE) * WIDE
     wasteful = outputs < 2 * WIDE and 3 * computed > 4 * outputs
     return NARROW if outputs < WIDE or wasteful else WIDE
@@ -59,8 +61,7 @@ def field_kernels(
         def fits(node: Node) -> str:
             wanted = block_width(outputs(node))
             refusal = f"blocks of {wanted} suit it" if wanted != width else ""
-            few = f"fewer than {NARROW} outputs" if outputs(node) < NARROW else ""
-            return few or refusal or other(node) or fields_refusal(node)
+            return refusal or other(node) or fields_refusal(node)
 
         return Kernel(
             symbol=f"nn_conv_s8_{PIXELS}x{width}__interp",
@@ -71,14 +72,27 @@ def field_kernels(
             headers=HEADERS,
         )
 
-    return row(WIDE), row(NARROW)
+    return tuple(row(width) for width in (WIDE, NARROW, *FEW))
 
 
 def fields_refusal(node: Node) -> str:
     """Why a linear node on bytes is not computed in fields; empty where it is."""
     if node.output.dtype is not DType.S8:
         return "its output is not 8-bit"
-    return finite_scales(node) or weight_zero_point(node)
+    return finite_scales(node) or several_zero_points(node)
+
+
+def several_zero_points(node: Node) -> str:
+    """Why a kernel refuses that takes one number off all weights."""
+    zero_points = weight_zero_points(node)
+    return "" if np.all(zero_points == zero_points[:1]) else "its weights have several zero points"
+
+
+def weight_zero_points(node: Node) -> Array:
+    """Of the weights of a linear node, one or one for each output."""
+    quant = node.input(1).quant
+    assert quant is not None
+    return np.asarray(quant.zero_point).reshape(-1).astype(np.int64)
 
 
 def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
@@ -196,7 +210,9 @@ def _lowering(
     """
     x, y = node.input(0), node.output
     lowering = operands.lowering(window)
-    words = operands.sizes["part"] * operands.sizes["parts"]
+    parts = operands.sizes["parts"]
+    words = operands.sizes["part"] * parts
+    words += parts if operands.context["has_w_zero_point"] else 0
     lowering.scratch_bytes = words * WORD_BYTES + staged
     lowering.scratch_type = "uint64_t"
     overlap = window_overlap(window, x.dtype.bytes, y.dtype.bytes)
@@ -236,8 +252,10 @@ def _joined(window: Window, rows: int) -> Window:
 def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Operands:
     """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
     width, groups = block_width(n), weights.shape[0] // n
-    part, parts = field_parts(weights, UNSIGNED)
-    above = -S8_MIN * weights.astype(np.int64).sum(1)
+    zero_point = int(weight_zero_points(node)[0])
+    meant = weights.astype(np.int64) - zero_point
+    part, parts = field_parts(meant, UNSIGNED)
+    above = -S8_MIN * meant.sum(1)
     operands = field_operands(node, weights, above + parts * FIELD_LIMIT, lo, hi)
     order = np.asarray(block_outputs(n, width))
     order = np.concatenate([order + n * group for group in range(groups)])
@@ -247,11 +265,19 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
     }
     steps = [
         {"index": step, "weights": [step * width + lane for lane in range(width)]}
-        for step in range(STEP)
+        for step in range(2 * STEP)
     ]
     lanes = list(range(width))
-    operands.context |= {"width": width, "depth": STEP, "lanes": lanes, "steps": steps}
+    operands.context |= {
+        "width": width,
+        "half": STEP,
+        "depth": 2 * STEP,
+        "lanes": lanes,
+        "first_steps": steps[:STEP],
+        "steps": steps,
+    }
     operands.context["scales"] = lane_scales(operands, "sn", width)
+    operands.context |= _starts(operands, zero_point)
     blocks = -(-n // width)
     operands.sizes |= {
         "part": part,
@@ -261,6 +287,22 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
         "overlap": blocks * width - n,
     }
     return operands
+
+
+def _starts(operands: Operands, zero_point: int) -> dict[str, Any]:
+    """What sums begin with, first and in each part behind: the zero point of the weights times the
+    inputs is taken off, the same for all outputs.
+    """
+    if not zero_point:
+        begin = "NN_FIELD_OFFSETS"
+        return {"has_w_zero_point": False, "behind": "", "first": begin, "next": begin}
+    operands.sizes["w_zero_point"] = zero_point
+    return {
+        "has_w_zero_point": True,
+        "behind": " + parts",
+        "first": "starts[0]",
+        "next": "starts[parts - i]",
+    }
 
 
 def field_operands(
@@ -279,6 +321,6 @@ def field_operands(
     bias = linear.constants["b"].astype(np.int64) - above
     x_zero_point = linear.context["x_zero_point"]
     operands = output_operands(node, linear.constants["scale"], lo, hi)
-    operands.constants = {"b": bias.astype(np.int32), **operands.constants}
+    operands.constants = {"b": bias.astype(np.uint32).view(np.int32), **operands.constants}
     operands.sizes["x_zero_point"] = x_zero_point
     return operands
