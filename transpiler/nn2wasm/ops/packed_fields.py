@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
-from nn2wasm.ops.linear import Operands, linear_s8
+from nn2wasm.ops.linear import Linear, Operands, linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled import weight_zero_point
 from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
@@ -99,6 +100,21 @@ def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
         high = max(int(highs[:, s : s + part].sum(1).max(initial=0)) for s in starts)
         if low >= -FIELD_LIMIT and high < FIELD_LIMIT:
             return part, parts
+
+
+def _parts_of_sums(node: Node, products: Array) -> tuple[int, int]:
+    """`field_parts` of [oc][k] weights; of all of a node where this makes some of its outputs."""
+    if node.part_of is None:
+        return field_parts(products, UNSIGNED)
+    return _parts_of_whole(node.part_of.node)
+
+
+@lru_cache(maxsize=16)
+def _parts_of_whole(node: Node) -> tuple[int, int]:
+    op: Linear = node.op  # type: ignore[assignment]
+    weights = np.moveaxis(node.input(1).value, op.weight_axis, 0)
+    products = np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
+    return field_parts(products, UNSIGNED)
 
 
 def pack_blocks(weights: Array, width: int, products: int) -> Array:
@@ -236,7 +252,7 @@ def _joined(window: Window, rows: int) -> Window:
 def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Operands:
     """What templates/kernels/fields/outputs.c.j2 needs for [oc][k] weights, n outputs a group."""
     width, groups = block_width(n), weights.shape[0] // n
-    part, parts = field_parts(weights, UNSIGNED)
+    part, parts = _parts_of_sums(node, weights)
     above = -S8_MIN * weights.astype(np.int64).sum(1)
     operands = field_operands(node, weights, above + parts * FIELD_LIMIT, lo, hi)
     order = np.asarray(block_outputs(n, width))
