@@ -19,6 +19,7 @@ from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_artifact, read_metadata
 from nn2wasm.toolchain.module_sizes import module_sizes
 from nn2wasm.toolchain.wasm_file import WasmFile
+from nn2wasm.tools.inspect import inspect_model
 
 RNG = np.random.default_rng(12)
 
@@ -142,6 +143,14 @@ def test_memory_is_counted_to_the_byte():
     assert WasmFile.parse(module).data_bytes == compiled.plan.weight_bytes == about["weight_bytes"]
     assert module_sizes(module).memory_bytes == about["memory_bytes"]
     assert about["memory_bytes"] <= compiled.plan.memory.arena_bytes + 64
+
+
+def test_inspect_shows_parts():
+    options = Options(io_integers=True, weights="flash", optimize="memory")
+    layers = inspect_model(heavy(True), "wasm", options).layers
+    assert sorted(layer.parts for layer in layers if layer.parts > 1) == sorted(
+        parts(planned(weights="flash", optimize="memory"))
+    )
 
 
 @pytest.mark.parametrize(
