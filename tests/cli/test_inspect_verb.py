@@ -23,6 +23,18 @@ def test_a_model_as_json(nn2wasm, digits):
     assert report["arena_bytes"] >= report["arena_floor_bytes"]
 
 
+def test_weights_in_parts(nn2wasm, digits):
+    options = ("--weights", "flash", "--optimize", "memory")
+    lines = nn2wasm("inspect", digits, *options).out.splitlines()
+    layers = nn2wasm("inspect", digits, *options, "--json").json["layers"]
+    in_parts = [layer for layer in layers if layer["parts"] > 1]
+    assert in_parts
+    for layer in in_parts:
+        weights = f"{layer['weight_bytes']:,} in {layer['parts']} "
+        assert any(layer["kernel"] in line and weights in line for line in lines)
+        assert 0 < layer["tile_bytes"] < layer["weight_bytes"]
+
+
 def test_a_module(nn2wasm, digits_wasm):
     outcome = nn2wasm("inspect", digits_wasm)
     assert outcome.code == 0

@@ -9,7 +9,6 @@ import pytest
 from nn2wasm.api import Options, compile_model, plan_model
 from nn2wasm.errors import OverBudget
 from nn2wasm.estimate import Budget, estimate
-from nn2wasm.estimate.budget import constant_bytes
 from nn2wasm.plan import find_peak
 from nn2wasm.target import find_target
 
@@ -57,7 +56,7 @@ def test_flash_of_c_is_constants_and_code(tmp_path, plan):
     need = estimate(plan).flash_bytes
     assert need > plan.weight_bytes
     error = refused(tmp_path / "m.c", flash_bytes=need - 1)
-    heaviest = max(plan.calls, key=constant_bytes)
+    heaviest = max(plan.calls, key=lambda call: call.constant_bytes)
     assert dict(error.facts)["most weights"].startswith(f"layer {heaviest.index}, ")
     build(tmp_path / "m.c", flash_bytes=need)
 

@@ -57,7 +57,8 @@ class Options:
         optimize: "speed", "size" or "memory"; what the target is usually made for where left out.
         ram: bytes that the arena may have at most: layers run row by row as far as that needs it.
         weights: "resident" in memory; "flash": they stay in the module, and what a layer needs is
-            copied for it; "host": the same from a file ``.weights`` that the host reads.
+            copied for it, part by part where memory is short; "host": the same from a file
+            ``.weights`` that the host reads.
         feed: "whole", or "rows": the host hands the input over row by row, as a camera delivers it.
         page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.

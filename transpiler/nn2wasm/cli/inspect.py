@@ -94,7 +94,7 @@ def _layers(layers: tuple[LayerReport, ...]) -> str:
             layer.kernel,
             f"{layer.dtype} {shape(layer.shape)}",
             count(layer.macs) if layer.macs else "",
-            f"{layer.weight_bytes:,}" if layer.weight_bytes else "",
+            _weights(layer),
             f"{layer.arena_offset:,}",
             harmless(layer.nodes[0]),
         )
@@ -102,6 +102,13 @@ def _layers(layers: tuple[LayerReport, ...]) -> str:
     ]
     headings = ("#", "op", "kernel", "output", "MAC", "weights", "offset", "node")
     return table(headings, rows, right=(0, 4, 5, 6))
+
+
+def _weights(layer: LayerReport) -> str:
+    """Bytes of constants, and in how many parts they come where that is more than one."""
+    if not layer.weight_bytes:
+        return ""
+    return f"{layer.weight_bytes:,}" + (f" in {layer.parts}" if layer.parts > 1 else "")
 
 
 def _refusals(layers: tuple[LayerReport, ...]) -> str:

@@ -53,13 +53,15 @@ class KernelSet:
 
     def __init__(self, calls: Sequence[Call]) -> None:
         self._functions: dict[tuple[str, str, tuple[str, ...]], _Function] = {}
-        self._uses: dict[int, tuple[_Function, dict[str, int]]] = {}
+        self._uses: dict[tuple[int, int], tuple[_Function, dict[str, int]]] = {}
         for call in calls:
-            self._add(call)
+            uses = [self._add(of_part) for of_part in call.kernels]
+            for k, (function, sizes) in enumerate(uses):
+                function.calls += (function, sizes) not in uses[:k]  # parts call it in a loop
         for index, function in enumerate(self._functions.values()):
             function.name = f"{function.symbol}_{index:02d}"
 
-    def _add(self, call: Call) -> None:
+    def _add(self, call: Call) -> tuple[_Function, dict[str, int]]:
         kernel, lowering = call.choice.kernel, call.lowering
         marks = {
             "name": _NAME,
@@ -70,18 +72,18 @@ class KernelSet:
         sizes = _named(body, lowering.sizes)
         key = (kernel.symbol, body, tuple(sizes))
         function = self._functions.setdefault(key, _Function(kernel.symbol, body))
-        function.calls += 1
         if sizes not in function.wanted:
             function.wanted.append(sizes)
-        self._uses[call.index] = (function, sizes)
+        self._uses[call.index, call.part] = (function, sizes)
+        return function, sizes
 
     def name_of(self, call: Call) -> str:
         """The function that a call runs."""
-        return self._uses[call.index][0].name
+        return self._uses[call.index, call.part][0].name
 
     def size_arguments(self, call: Call) -> list[str]:
         """What is passed to the function's parameters behind all pointers."""
-        function, sizes = self._uses[call.index]
+        function, sizes = self._uses[call.index, call.part]
         return [str(sizes[name]) for name in function.parameters]
 
     @property

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from nn2wasm.codegen.drivers import driver_context
 from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.kernels import KernelSet
 from nn2wasm.codegen.layout import call_text, comment_lines
 from nn2wasm.codegen.literals import array_definition
+from nn2wasm.codegen.runs import Run, runs_of
 from nn2wasm.ir import Array, DType, Tensor
 from nn2wasm.ops.kernel import Rows, Window
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.spatial import offset_text, steps_text
 from nn2wasm.plan import Call, Plan, Segment
 from nn2wasm.plan.rows import RowForm
-from nn2wasm.plan.tile import make_tile
+from nn2wasm.plan.tile import tile_offsets
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -86,85 +89,133 @@ class LayerWriter:
     def layers(self, segment: Segment) -> list[dict[str, object]]:
         """What the templates need of a segment's layers; constants are written on the way."""
         if segment.stretch is None:
-            return [self._alone(segment.calls[0])]
-        layers = [self._streamed(form, segment) for form in segment.stretch.forms]
+            return [self._layer(segment.calls[0], self._alone)]
+        layers = [
+            self._layer(form.call, partial(self._streamed, form, segment))
+            for form in segment.stretch.forms
+        ]
         layers[-1]["driver"] = driver_context(self.name, segment, layers, self._state(segment))
         return layers
+
+    def _layer(self, call: Call, write: Callable[[Run], dict[str, object]]) -> dict[str, object]:
+        """A layer as a function; in parts, as one for each run of them and one that calls these."""
+        runs, parts = list(runs_of(call, self.kernels)), call.parts
+        if parts is None:
+            context = write(runs[0])
+            return context | {"functions": [context]}
+        context, pieces, loops = self._common(Run(call, ())), [], []
+        for k, run in enumerate(runs):
+            name = f"{context['function']}_part{k if len(runs) > 1 else ''}"
+            piece = (self._row_of(run) if parts.by_rows else write(run)) | {"function": name}
+            pieces.append(piece | {"part_parameter": ", int part"})
+            loops.append(run.loop(name, str(piece["row"])))
+        walk = call.lowering.walk
+        if parts.by_rows and walk is not None:
+            loops = [
+                f"  {_row_loop(walk, call.backward)} {{",
+                *(f"  {line}" for line in loops),
+                "  }",
+            ]
+        else:
+            context |= {key: pieces[0][key] for key in ("streams", "row")}
+        context |= {"walks": False, "call": "\n".join(loops)}
+        return context | {"functions": [*pieces, context]}
+
+    def _row_of(self, run: Run) -> dict[str, object]:
+        """A part of a layer alone, for a row: what its kernel makes in a call."""
+        call = run.layer
+        walk = call.lowering.walk
+        if isinstance(walk, Window):
+            return self._window_row(run, walk)
+        assert isinstance(walk, Rows)
+        x = f"{self._inputs(run)[0]} + {steps_text('row', walk.in_row_elements)}"
+        begin = self._pointer(call.node.output, const=False)["expression"]
+        y = f"{begin} + {steps_text('row', walk.out_row_elements)}"
+        context = self._common(run) | {"streams": True, "row": "row", "walks": False}
+        return context | {"call": self._kernel_call(run, [x], [y], 2)}
 
     def _state(self, segment: Segment) -> int | None:
         """Where the counts of a segment are kept whose source the host feeds."""
         is_fed = segment.stretch is not None and segment.stretch.source in (segment.rings or {})
         return self.plan.memory.state_offset if is_fed else None
 
-    def _alone(self, call: Call) -> dict[str, object]:
+    def _alone(self, run: Run) -> dict[str, object]:
         """A layer that makes its whole output in one go."""
-        walk, middle = call.lowering.walk, self._middle(call)
-        context = self._common(call)
+        call = run.layer
+        walk = call.lowering.walk
+        context = self._common(run)
         if isinstance(walk, Window):
-            return context | self._windowed(call, walk, middle)
+            return context | self._windowed(run, walk)
         if isinstance(walk, Rows):
-            x = self._x(call)
+            x = self._x(run)
             y = self._pointer(call.node.output, const=False)
-            call_of_rows = self._rows_call(call, walk, middle, "x", "y")
+            call_of_rows = self._rows_call(run, walk, "x", "y")
             return context | call_of_rows | {"rows": walk, "x": x, "y": y,
                                              "loop": _row_loop(walk, call.backward)}  # fmt: skip
-        parts = [*self._inputs(call), *middle]
-        parts += [str(self._pointer(t, const=False)["expression"]) for t in call.node.outputs]
-        parts += self.kernels.size_arguments(call)
-        return context | {"call": call_text(self.kernels.name_of(call), parts, indent=2)}
+        written = [self._pointer(tensor, const=False) for tensor in call.node.outputs]
+        outputs = [str(pointer["expression"]) for pointer in written]
+        return context | {"call": self._kernel_call(run, self._inputs(run), outputs, 2)}
 
-    def _streamed(self, form: RowForm, segment: Segment) -> dict[str, object]:
+    def _streamed(self, form: RowForm, segment: Segment, run: Run) -> dict[str, object]:
         """A layer that makes a row, or a few."""
         call, rings = form.call, segment.rings or {}
-        walk, middle = call.lowering.walk, self._middle(call)
-        context = self._common(call) | {"streams": True}
-        y = call.node.output
-        out_row = form.row_bytes // y.dtype.bytes
-        variable = "oy" if isinstance(walk, Window) else "row"
-        at_y = _row_at(variable, out_row, rings.get(y, form.rows), form.rows)
-        y_pointer = self._pointer(y, const=False)
+        walk, y = call.lowering.walk, call.node.output
+        kept = rings.get(y, form.rows)
         if isinstance(walk, Window):
-            kept = rings.get(call.arguments[0], walk.in_rows)
-            row_at = _row_at("iy", walk.in_row_elements, kept, walk.in_rows)
-            row_context = self._windowed(call, walk, middle, row_at, f"y{at_y}")
-            top = -(-walk.pad // walk.stride)
-            extent = (walk.kernel - 1) * walk.dilation
-            bottom = (walk.in_rows - 1 - extent + walk.pad) // walk.stride
-            edges = [f"oy < {top}"] if top > 0 else []
-            edges += [f"oy > {bottom}"] if bottom < walk.last_call else []
-            edge = " || ".join(edges)
-            row_context["names_iy"] = names_iy = bool(row_at) or walk.is_padded
-            idle = not (edge or names_iy or "oy" in str(row_context["call"]))
-            return context | row_context | {"row": "oy", "edge": edge, "idle": idle}
+            return self._window_row(run, walk, rings.get(call.arguments[0], walk.in_rows), kept)
+        context = self._common(run) | {"streams": True}
+        y_pointer = self._pointer(y, const=False)
+        at_y = _row_at("row", form.row_bytes // y.dtype.bytes, kept, form.rows)
         arguments = []
-        for tensor, pointer in zip(call.arguments, self._inputs(call), strict=True):
+        for tensor, pointer in zip(call.arguments, self._inputs(run), strict=True):
             if tensor in form.reaches:
                 reach = form.reaches[tensor]
                 kept = rings.get(tensor, reach.rows)
                 elements = reach.row_bytes // tensor.dtype.bytes
-                pointer += _row_at(variable, elements, kept, reach.rows)
+                pointer += _row_at("row", elements, kept, reach.rows)
             arguments.append(pointer)
         at_y = f"{y_pointer['expression']}{at_y}"
         idle = not any("row" in text for text in (*arguments, at_y))
         context |= {"row": "row", "idle": idle}
         if isinstance(walk, Rows) and walk.count > 1:
-            x = self._x(call) | {"expression": arguments[0]}
-            text = self._rows_call(call, walk, middle, "x", "y", variable="span")
+            x = self._x(run) | {"expression": arguments[0]}
+            text = self._rows_call(run, walk, "x", "y", variable="span")
             loop = f"for (int span = 0; span < {walk.count}; ++span)"
             return context | text | {"rows": walk, "x": x, "loop": loop,
                                      "y": y_pointer | {"expression": at_y}}  # fmt: skip
-        parts = [*arguments, *middle, at_y, *self.kernels.size_arguments(call)]
         context["walks"] = False
-        return context | {"call": call_text(self.kernels.name_of(call), parts, indent=2)}
+        return context | {"call": self._kernel_call(run, arguments, [at_y], 2)}
+
+    def _window_row(
+        self, run: Run, walk: Window, kept_in: int = 0, kept_out: int = 0
+    ) -> dict[str, object]:
+        """A windowed layer that makes a row, or a few, where so many rows are kept; 0: all."""
+        row_at = _row_at("iy", walk.in_row_elements, kept_in or walk.in_rows, walk.in_rows)
+        at_y = _row_at("oy", walk.out_row_elements, kept_out or walk.out_rows, walk.out_rows)
+        context = self._common(run) | self._windowed(run, walk, row_at, f"y{at_y}")
+        top = -(-walk.pad // walk.stride)
+        extent = (walk.kernel - 1) * walk.dilation
+        bottom = (walk.in_rows - 1 - extent + walk.pad) // walk.stride
+        edges = [f"oy < {top}"] if top > 0 else []
+        edges += [f"oy > {bottom}"] if bottom < walk.last_call else []
+        if bottom < top and len(edges) > 1:  # each row is at an edge
+            edges = [f"oy < {walk.out_rows}"]
+        edge = " || ".join(edges)
+        context["names_iy"] = names_iy = bool(row_at) or walk.is_padded
+        idle = not (edge or names_iy or "oy" in str(context["call"]))
+        return context | {"streams": True, "row": "oy", "edge": edge, "idle": idle}
 
     # -- parts of a layer ----------------------------------------------------------------------
 
-    def _common(self, call: Call) -> dict[str, object]:
+    def _common(self, run: Run) -> dict[str, object]:
+        call = run.layer
         stem = f"{self.name}_{call.index:02d}"
         return {
             "function": f"{stem}_{identifier(call.node.op.kind, 'op')}",
             "comment": self._comment(call),
-            "fetch": self._fetch(call),
+            "fetch": self._fetch(run),
+            "first": run.first_text,
+            "part_parameter": "",
             "walks": call.lowering.walk is not None,
             "window": None,
             "rows": None,
@@ -174,32 +225,62 @@ class LayerWriter:
             "driver": None,
         }
 
-    def _middle(self, call: Call) -> list[str]:
+    def _kernel_call(
+        self, run: Run, before: Sequence[str], outputs: Sequence[str], indent: int
+    ) -> str:
+        """The call of a kernel with what stands before constants and scratch, and with outputs;
+        outputs of a part that belong far from each other are scattered behind it.
+        """
+        call, parts = run.layer, run.layer.parts
+        name, sizes = self.kernels.name_of(run.kernel), self.kernels.size_arguments(run.kernel)
+        middle = self._middle(run)
+        if parts is None:
+            return call_text(name, [*before, *middle, *outputs, *sizes], indent)
+        y = f"{outputs[0]} + first"
+        if not parts.scattered_bytes:
+            return call_text(name, [*before, *middle, y, *sizes], indent)
+        dtype = call.node.output.dtype
+        at = self.plan.memory.scratch[call.index] + call.scattered_offset
+        made = f"({dtype.c_name} *)(void *)(a + {at})"
+        walk, blocks = call.lowering.walk, str(parts.blocks)
+        if walk is not None and (rows := _call_rows_text(walk)):
+            blocks = f"({rows[0]}) * {walk.out_row_elements // parts.outputs}"
+        texts = [blocks, str(parts.size * dtype.bytes), str(parts.outputs * dtype.bytes)]
+        return "\n".join(
+            [
+                call_text(name, [*before, *middle, made, *sizes], indent),
+                call_text("nn_scatter", [y, f"a + {at}", *texts], indent),
+            ]
+        )
+
+    def _middle(self, run: Run) -> list[str]:
         """The arguments between inputs and outputs: how many rows, constants, scratch."""
-        walk = call.lowering.walk
+        lowering = run.kernel.lowering
+        walk = run.layer.lowering.walk
         counts_rows = isinstance(walk, Window) and walk.counts_rows
         middle = [*(_call_rows_text(walk) if walk is not None else []),
                   *(["valid_rows"] if counts_rows else []),
-                  *self._constants(call)[: len(call.lowering.constants)]]  # fmt: skip
-        return [*middle, scratch] if (scratch := self._scratch(call)) else middle
+                  *self._constants(run)[: len(lowering.constants)]]  # fmt: skip
+        return [*middle, scratch] if (scratch := self._scratch(run)) else middle
 
-    def _inputs(self, call: Call) -> list[str]:
+    def _inputs(self, run: Run) -> list[str]:
         """Pointers to the arguments, constant or not."""
-        constants = iter(self._constants(call)[len(call.lowering.constants) :])
+        constants = iter(self._constants(run)[len(run.kernel.lowering.constants) :])
         return [
             next(constants)
             if tensor.is_constant
             else str(self._pointer(tensor, const=True)["expression"])
-            for tensor in call.arguments
+            for tensor in run.layer.arguments
         ]
 
-    def _x(self, call: Call) -> dict[str, object]:
-        return {"type": call.arguments[0].dtype.c_name, "expression": self._inputs(call)[0]}
+    def _x(self, run: Run) -> dict[str, object]:
+        return {"type": run.layer.arguments[0].dtype.c_name, "expression": self._inputs(run)[0]}
 
-    def _constants(self, call: Call) -> list[str]:
-        """How the call names its constants, in the order of `Call.constants`."""
+    def _constants(self, run: Run) -> list[str]:
+        """How a call names its constants, in the order of `Call.constants`."""
+        call = run.layer
         if call.tiled:
-            return self._in_tile(call)
+            return self._in_tile(run)
         keys = list(call.lowering.constants)
         names = []
         for index, array in enumerate(call.constants):
@@ -209,55 +290,55 @@ class LayerWriter:
             names.append(self._constant(f"{self.name}_{key}{number:02d}", array))
         return names
 
-    def _in_tile(self, call: Call) -> list[str]:
-        at = self.plan.memory.scratch.get(call.index, 0) + call.tile_offset
-        offsets = make_tile(call.constants).offsets
-        types = [DType.of(array).c_name for array in call.constants]
+    def _in_tile(self, run: Run) -> list[str]:
+        at = self.plan.memory.scratch.get(run.layer.index, 0) + run.layer.tile_offset
+        constants = run.kernel.constants
         return [
-            f"(const {c_type} *)(void *)(a + {at + offset})"
-            for c_type, offset in zip(types, offsets, strict=True)
+            f"(const {DType.of(array).c_name} *)(void *)(a + {at + offset})"
+            for array, offset in zip(constants, tile_offsets(constants), strict=False)
         ]
 
-    def _fetch(self, call: Call) -> dict[str, int] | None:
+    def _fetch(self, run: Run) -> dict[str, object] | None:
         """Which bytes of the file of weights are copied where, before the call."""
-        if not call.tiled or not call.constants:
+        call = run.layer
+        if not call.tiled or not run.calls or not run.kernel.constants:
             return None
-        data = make_tile(call.constants).data
+        tiles = run.tiles
+        data = b"".join(tiles)
         if data not in self._tiles:
             self._tiles[data] = len(self.weights)
             self.weights += data
         at = self.plan.memory.scratch[call.index] + call.tile_offset
-        return {"at": at, "offset": self._tiles[data], "bytes": len(data)}
+        return {"at": at, "offset": run.offset_text(self._tiles[data]), "bytes": len(tiles[0])}
 
     def _rows_call(
-        self, call: Call, walk: Rows, middle: list[str], x: str, y: str, variable: str = "row"
+        self, run: Run, walk: Rows, x: str, y: str, variable: str = "row"
     ) -> dict[str, object]:
         """The call for each span of pixels."""
         is_loop = walk.count > 1
         if is_loop:
             x += f" + {steps_text(variable, walk.in_row_elements)}"
             y += f" + {steps_text(variable, walk.out_row_elements)}"
-        arguments = [x, *middle, y, *self.kernels.size_arguments(call)]
-        text = call_text(self.kernels.name_of(call), arguments, indent=4 if is_loop else 2)
+        text = self._kernel_call(run, [x], [y], 4 if is_loop else 2)
         return {"is_loop": is_loop, "call": text}
 
     def _windowed(
-        self, call: Call, walk: Window, middle: list[str], row_at: str = "", at_y: str = ""
+        self, run: Run, walk: Window, row_at: str = "", at_y: str = ""
     ) -> dict[str, object]:
         """Pointers to the rows under a window, and the call with them."""
+        call = run.layer
         dtype, streams = call.arguments[0].dtype, bool(at_y)
         fill_at = self.plan.memory.scratch.get(call.index, 0)
         fill = int(walk.fill) if dtype is not DType.F32 else float_literal(float(walk.fill))
         many_images = walk.images > 1
         at_y = at_y or f"y + {steps_text('oy', walk.out_row_elements)}"
-        arguments = ["rows", *middle, at_y, *self.kernels.size_arguments(call)]
         indent = 2 if streams else 6 if many_images else 4
         return {
             "window": walk,
-            "x": self._x(call),
+            "x": self._x(run),
             "y": self._pointer(call.node.output, const=False),
             "loop": _row_loop(walk, call.backward),
-            "call": call_text(self.kernels.name_of(call), arguments, indent=indent),
+            "call": self._kernel_call(run, ["rows"], [at_y], indent),
             "pad": " " * (indent - 2),
             "padded": walk.is_padded,
             "fill_pointer": f"({dtype.c_name} *)(void *)(a + {fill_at})",
@@ -278,9 +359,10 @@ class LayerWriter:
         shapes = ", ".join(shape_text(t) for t in node.present_inputs[:2])
         macs = node.op.macs(node)
         work = f", {count_text(macs)} MAC" if macs else ""
+        parts = f" in {len(call.kernels)} parts" if call.parts else ""
         return comment_lines(
             f"{call.index:02d} {node.op.kind}{name}: {shapes} -> {shape_text(node.output)}"
-            f"{work}, {call.choice.kernel.symbol}"
+            f"{work}{parts}, {call.choice.kernel.symbol}"
         )
 
     def _constant(self, name: str, array: Array) -> str:
@@ -300,8 +382,9 @@ class LayerWriter:
         cast = f"({qualifier}{c_type} *)" + ("" if c_type == "uint8_t" else "(void *)")
         return {"type": c_type, "expression": f"{cast}(a + {offset})"}
 
-    def _scratch(self, call: Call) -> str:
-        if not call.lowering.scratch_bytes:
+    def _scratch(self, run: Run) -> str:
+        call, lowering = run.layer, run.kernel.lowering
+        if not lowering.scratch_bytes:
             return ""
         offset = self.plan.memory.scratch[call.index] + call.scratch_offset
-        return f"({call.lowering.scratch_type} *)(void *)(a + {offset})"
+        return f"({lowering.scratch_type} *)(void *)(a + {offset})"

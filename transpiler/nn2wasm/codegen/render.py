@@ -21,6 +21,7 @@ from nn2wasm.target import FROM_HOST, RESIDENT
 from nn2wasm.version import __version__
 
 ABI = 1
+SCATTER_HEADER = "nn2wasm/scatter.h"
 
 
 def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> SourceTree:
@@ -35,6 +36,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     writer = LayerWriter(plan, identifier(name), embed, KernelSet(plan.calls))
     layers = [layer for segment in plan.segments for layer in writer.layers(segment)]
     metadata = describe(plan, name, model_sha256)
+    kernels = [call.choice.kernel for layer in plan.calls for call in layer.kernels]
     context: dict[str, object] = {
         "version": __version__,
         "target": plan.target.name,
@@ -51,8 +53,8 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
             for tensor, output in zip(plan.graph.outputs, plan.graph.output_names, strict=True)
         ],
         "constants": writer.constants,
-        "guards": list(dict.fromkeys(g for c in plan.calls if (g := c.choice.kernel.guard))),
-        "headers": list(dict.fromkeys(h for c in plan.calls for h in c.choice.kernel.headers)),
+        "guards": list(dict.fromkeys(kernel.guard for kernel in kernels if kernel.guard)),
+        "headers": _headers(plan),
         "kernels": writer.kernels.texts(),
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
@@ -74,6 +76,16 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         digest = hashlib.sha256(weights).hexdigest()
         metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
     return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights)
+
+
+def _headers(plan: Plan) -> list[str]:
+    """Headers of runtime_c that kernels and the layers around them call, each once."""
+    headers: dict[str, None] = {}
+    for layer in plan.calls:
+        headers |= dict.fromkeys(h for call in layer.kernels for h in call.choice.kernel.headers)
+        if layer.parts and layer.parts.scattered_bytes:
+            headers[SCATTER_HEADER] = None
+    return list(headers)
 
 
 def _feed(plan: Plan, layers: list[dict[str, object]]) -> dict[str, object] | None:

@@ -75,13 +75,7 @@ def busiest(plan: Plan) -> Call:
 
 def heaviest(plan: Plan) -> Call:
     """The layer with the most constants."""
-    return _most(plan, constant_bytes)
-
-
-def constant_bytes(call: Call) -> int:
-    """Bytes of a layer's constants, as packed."""
-    packed = sum(array.nbytes for array in call.lowering.constants.values())
-    return packed + sum(t.value.nbytes for t in call.arguments if t.is_constant)
+    return _most(plan, lambda call: call.constant_bytes)
 
 
 def _most(plan: Plan, amount: Callable[[Call], int]) -> Call:
@@ -106,7 +100,7 @@ def _check_flash(plan: Plan, budget: Budget, used: int, made_of: str) -> None:
     facts: list[Fact] = [("made of", made_of)]
     if plan.calls:
         call = heaviest(plan)
-        facts.append(("most weights", f"{_layer(call)}: {constant_bytes(call):,} bytes"))
+        facts.append(("most weights", f"{_layer(call)}: {call.constant_bytes:,} bytes"))
     _refuse("bytes of flash", used, budget.flash_bytes, facts, "flash")
 
 

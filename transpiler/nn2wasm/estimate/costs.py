@@ -160,10 +160,7 @@ def _constant_bytes(plan: Plan) -> tuple[int, int]:
     weights: dict[tuple[str, bytes], bool] = {}
     for call in plan.calls:
         multiplies = call.node.op.macs(call.node) > 0
-        arrays = [*call.lowering.constants.values()]
-        arrays += [tensor.value for tensor in call.arguments if tensor.is_constant]
-        for array in arrays:
-            key = (array.dtype.str, array.tobytes())
+        for key in call.stored:
             weights[key] = weights.get(key, False) or multiplies
     total = sum(len(data) for _, data in weights)
     of_weights = sum(len(key[1]) for key, multiplies in weights.items() if multiplies)

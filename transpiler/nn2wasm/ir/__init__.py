@@ -1,7 +1,7 @@
 """The graph between the front ends and the planner: types, tensors, operations, invariants."""
 
 from nn2wasm.ir.dtype import DType
-from nn2wasm.ir.graph import Graph, Node
+from nn2wasm.ir.graph import Graph, Node, PartOf
 from nn2wasm.ir.op import Op, TensorType
 from nn2wasm.ir.tensor import Array, QuantParams, Shape, Tensor
 
@@ -11,6 +11,7 @@ __all__ = [
     "Graph",
     "Node",
     "Op",
+    "PartOf",
     "QuantParams",
     "Shape",
     "Tensor",

@@ -20,6 +20,8 @@ class Node:
         inputs: None stands for an optional input left out.
         outputs: tensors that this node alone writes.
         origin: the ONNX nodes folded into this one, for messages and reports.
+        part_of: where this makes some of another node's outputs: what is proven for all of that
+            node's weights holds here, so that all its parts can share a form.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Node:
     inputs: list[Tensor | None]
     outputs: list[Tensor]
     origin: tuple[str, ...] = ()
+    part_of: PartOf | None = None
 
     @property
     def output(self) -> Tensor:
@@ -56,6 +59,19 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name} {self.op.kind} {self.inputs} -> {self.outputs}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartOf:
+    """Some outputs of a node, along its last axis.
+
+    Attributes:
+        node: the whole.
+        outputs: their indices.
+    """
+
+    node: Node
+    outputs: Array
 
 
 @dataclass(slots=True, eq=False)

@@ -65,6 +65,13 @@ def _fits(beside: Callable[[Node], str], *, guarded: bool) -> Callable[[Node], s
     return fits
 
 
+@lru_cache(maxsize=16)
+def form_of(node: Node) -> FixedPoint | None:
+    """The form of a node whose parts ask for it one after the other."""
+    op: Requantizing = node.op  # type: ignore[assignment]
+    return op.fixed_point(node)
+
+
 def scaled_form(scale: Array, bound: Array, zero_point: int, lo: int, hi: int) -> FixedPoint | None:
     """The form for sums that are multiplied by float32 numbers and requantized.
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from nn2wasm.errors import UnsupportedFeature
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor
-from nn2wasm.ops.fixed_rows import fixed_context, scaled_form
+from nn2wasm.ops.fixed_rows import fixed_context, form_of, scaled_form
 from nn2wasm.ops.kernel import Lowering, Rows, Window
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.part_nodes import linear_part
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.quant.arithmetic import integer_bounds, ratio
@@ -33,6 +34,7 @@ class Linear(KernelOp):
     lo: float
     hi: float
     output_dtype: DType | None
+    groups: int = 1
 
     @property
     def weight_axis(self) -> int:
@@ -55,12 +57,21 @@ class Linear(KernelOp):
 
     def fixed_point(self, node: Node) -> FixedPoint | None:
         """How sums become bytes in integers."""
+        if (of := node.part_of) is not None:
+            form = form_of(of.node)
+            return form and replace(form, multipliers=form.multipliers[of.outputs])
         y = node.output.quant
         assert y is not None
         sums = integer_sums(node, self.channel_weights(node), fold=self.folds_zero_point(node))
         scale = output_scale(node, len(sums.bound))
         low, high = integer_bounds(self.lo, self.hi, y, DType.S8)
         return scaled_form(scale, sums.bound, int(y.zero_point), low, high)
+
+    def outputs_apart(self, node: Node) -> int:
+        return node.output.shape[-1] // self.groups
+
+    def part(self, node: Node, first: int, end: int) -> Node:
+        return linear_part(node, self.weight_axis, self.groups, first, end)
 
     def along_weights(self, factor: Array, shape: Shape) -> Array:
         """A value for each output channel, in a shape that broadcasts against the weights."""

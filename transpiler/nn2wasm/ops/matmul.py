@@ -19,6 +19,7 @@ from nn2wasm.ops.broadcast import (
     merge_loops,
 )
 from nn2wasm.ops.kernel import Kernel, Lowering
+from nn2wasm.ops.part_nodes import part_node
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.tiles import offset
 from nn2wasm.ops.vectors import FLOATS, simd_kernel
@@ -51,6 +52,16 @@ class MatMul(KernelOp):
 
     def macs(self, node: Node) -> int:
         return node.output.element_count * node.input(0).shape[-1]
+
+    def outputs_apart(self, node: Node) -> int:
+        b = node.input(1)
+        return b.shape[-1] if b.is_constant and len(b.shape) > 1 else 0
+
+    def part(self, node: Node, first: int, end: int) -> Node:
+        b = node.input(1)
+        columns = np.ascontiguousarray(b.value[..., first:end])
+        part = Tensor.constant(b.name, columns)
+        return part_node(node, [node.input(0), part], np.arange(first, end))
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         a, b, y = node.input(0), node.input(1), node.output

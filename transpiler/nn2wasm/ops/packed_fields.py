@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from nn2wasm.ir import Array, DType, Node
 from nn2wasm.ops.interp_outputs import finite_scales, lane_scales, output_operands
 from nn2wasm.ops.kernel import Kernel, Lowering, Window, always, stream_lead, window_overlap
-from nn2wasm.ops.linear import Operands, linear_s8
+from nn2wasm.ops.linear import Linear, Operands, linear_s8
 from nn2wasm.ops.spatial import Geometry, image_window, spatial_size
 from nn2wasm.ops.tiled_windows import ANY_WINDOW, column_padding
 from nn2wasm.quant.arithmetic import S8_MAX, S8_MIN
@@ -113,6 +114,21 @@ def field_parts(weights: Array, inputs: tuple[int, int]) -> tuple[int, int]:
         high = max(int(highs[:, s : s + part].sum(1).max(initial=0)) for s in starts)
         if low >= -FIELD_LIMIT and high < FIELD_LIMIT:
             return part, parts
+
+
+def _parts_of_sums(node: Node, products: Array) -> tuple[int, int]:
+    """`field_parts` of [oc][k] weights; of all of a node where this makes some of its outputs."""
+    if node.part_of is None:
+        return field_parts(products, UNSIGNED)
+    return _parts_of_whole(node.part_of.node)
+
+
+@lru_cache(maxsize=16)
+def _parts_of_whole(node: Node) -> tuple[int, int]:
+    op: Linear = node.op  # type: ignore[assignment]
+    weights = np.moveaxis(node.input(1).value, op.weight_axis, 0)
+    products = np.moveaxis(weights, 1, -1).reshape(len(weights), -1).astype(np.int64)
+    return field_parts(products - int(weight_zero_points(node)[0]), UNSIGNED)
 
 
 def pack_blocks(weights: Array, width: int, products: int) -> Array:
@@ -254,7 +270,7 @@ def _field_sums(node: Node, weights: Array, n: int, lo: float, hi: float) -> Ope
     width, groups = block_width(n), weights.shape[0] // n
     zero_point = int(weight_zero_points(node)[0])
     meant = weights.astype(np.int64) - zero_point
-    part, parts = field_parts(meant, UNSIGNED)
+    part, parts = _parts_of_sums(node, meant)
     above = -S8_MIN * meant.sum(1)
     operands = field_operands(node, weights, above + parts * FIELD_LIMIT, lo, hi)
     order = np.asarray(block_outputs(n, width))

@@ -65,6 +65,16 @@ class KernelOp(ImportOp):
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         raise NotImplementedError
 
+    def outputs_apart(self, node: Node) -> int:
+        """Outputs along the last axis that do without each other's constants, so that some of them
+        are a node of their own; of each group where there are groups. 0: none do.
+        """
+        return 0
+
+    def part(self, node: Node, first: int, end: int) -> Node:
+        """The node of outputs `first` to `end` (of each group), which lie together in its own."""
+        raise NotImplementedError
+
 
 def choose(node: Node, target: Target) -> Choice:
     """The first kernel of the op's table that the target offers and that fits the node.

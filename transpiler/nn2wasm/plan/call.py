@@ -7,8 +7,52 @@ from dataclasses import dataclass
 from nn2wasm.ir import Array, Node, Tensor
 from nn2wasm.ops.kernel import Choice, Lowering, Window
 from nn2wasm.ops.registry import KernelOp, choose
-from nn2wasm.plan.tile import ALIGNMENT, make_tile
+from nn2wasm.plan.tile import ALIGNMENT, make_tile, tile_offsets
 from nn2wasm.target import RESIDENT, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A layer's outputs computed one part after the other, each with constants of its own.
+
+    Where the size does not divide the outputs the last part begins early enough to be as large as
+    the others; what it computes again are the same bytes.
+
+    Attributes:
+        calls: the kernel of each part, on the layer's whole input.
+        size: outputs of a part; of each group, where there are groups.
+        outputs: of the layer, or of a group.
+        by_rows: all parts of a row, or of what a call makes, come before the next row, so that rows
+            may overwrite rows of the input.
+    """
+
+    calls: tuple[Call, ...]
+    size: int
+    outputs: int
+    by_rows: bool = False
+
+    def first(self, part: int) -> int:
+        """The first output of a part; of each group."""
+        return min(part * self.size, self.outputs - self.size)
+
+    @property
+    def blocks(self) -> int:
+        """Stretches of `size` outputs that a call of a part's kernel makes; they lie `outputs`
+        apart in the layer's output.
+        """
+        call = self.calls[0]
+        walk = call.lowering.walk
+        if walk is None:
+            return call.node.output.element_count // self.size
+        rows = min(walk.call_rows, walk.out_rows) if isinstance(walk, Window) else 1
+        return walk.out_row_elements // self.size * rows
+
+    @property
+    def scattered_bytes(self) -> int:
+        """What a call makes before it is scattered; 0 where it is written where it belongs."""
+        if self.blocks == 1:
+            return 0
+        return self.blocks * self.size * self.calls[0].node.output.dtype.bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +67,9 @@ class Call:
         alignment: of its scratch, in bytes.
         tiled: its constants are copied into its scratch before it runs.
         backward: rows are walked from the last to the first, over an input that dies here.
+        row_node: the node of a row that was lowered, where that is not the whole.
+        part: position among the parts of a layer.
+        parts: of its outputs, None where all constants are there at once.
     """
 
     index: int
@@ -32,6 +79,14 @@ class Call:
     alignment: int = 4
     tiled: bool = False
     backward: bool = False
+    row_node: Node | None = None
+    part: int = 0
+    parts: Parts | None = None
+
+    @property
+    def kernels(self) -> tuple[Call, ...]:
+        """The calls that run a kernel: itself, or its parts."""
+        return self.parts.calls if self.parts else (self,)
 
     @property
     def arguments(self) -> list[Tensor]:
@@ -49,31 +104,66 @@ class Call:
     @property
     def scratch_offset(self) -> int:
         """Where the kernel's own scratch begins behind the fill row, from the scratch's begin."""
-        return -(-self.fill_row_bytes // self.alignment) * self.alignment
+        return self._aligned(self.fill_row_bytes)
+
+    @property
+    def _scratch_end(self) -> int:
+        if not self.lowering.scratch_bytes:
+            return self.fill_row_bytes
+        return self.scratch_offset + self.lowering.scratch_bytes
+
+    @property
+    def scattered_offset(self) -> int:
+        """Where a part's outputs wait to be scattered, from the scratch's begin."""
+        return self._aligned(self._scratch_end)
 
     @property
     def constants(self) -> list[Array]:
-        """Constants of the kernel, then arguments that are constant."""
+        """Constants of the kernel, then arguments that are constant; those of all parts."""
+        if self.parts:
+            return [array for call in self.parts.calls for array in call.constants]
         arguments = [tensor.value for tensor in self.arguments if tensor.is_constant]
         return [*self.lowering.constants.values(), *arguments]
 
     @property
+    def constant_bytes(self) -> int:
+        """Of all constants, as packed."""
+        return sum(array.nbytes for array in self.constants)
+
+    @property
+    def stored(self) -> list[tuple[str, bytes]]:
+        """Constants as they are kept, what is equal in several layers once: arrays with their type,
+        or all tiles.
+        """
+        if not self.tiled:
+            return [(array.dtype.str, array.tobytes()) for array in self.constants]
+        tiles = b"".join(make_tile(call.constants) for call in self.kernels)
+        return [("", tiles)] if tiles else []
+
+    @property
+    def tile_bytes(self) -> int:
+        """Of the tile of constants, the largest of all parts; 0 where they are resident."""
+        if not self.tiled:
+            return 0
+        return max(tile_offsets(call.constants)[-1] for call in self.kernels)
+
+    @property
     def tile_offset(self) -> int:
         """Where the tile of constants begins, from the scratch's begin."""
-        end = self.fill_row_bytes
-        if self.lowering.scratch_bytes:
-            end = self.scratch_offset + self.lowering.scratch_bytes
+        end = self._scratch_end
+        if self.parts and self.parts.scattered_bytes:
+            end = self.scattered_offset + self.parts.scattered_bytes
         alignment = max(self.alignment, ALIGNMENT)
         return -(-end // alignment) * alignment
 
     @property
     def scratch_bytes(self) -> int:
-        """The fill row, the kernel's own scratch, the tile of constants."""
-        if self.tiled and self.constants:
-            return self.tile_offset + len(make_tile(self.constants).data)
-        if not self.lowering.scratch_bytes:
-            return self.fill_row_bytes
-        return self.scratch_offset + self.lowering.scratch_bytes
+        """The fill row, the kernel's own scratch, outputs to be scattered, the tile."""
+        tile = self.tile_bytes
+        return self.tile_offset + tile if tile else self._scratch_end
+
+    def _aligned(self, offset: int) -> int:
+        return -(-offset // self.alignment) * self.alignment
 
 
 def make_call(index: int, node: Node, target: Target) -> Call:

@@ -189,7 +189,9 @@ def _floor(storages: Sequence[Storage], steps: int) -> int:
     return floor
 
 
-def shared_bytes(output: Storage, dying: Storage, lead: int | None = None) -> int:
+def shared_bytes(
+    output: Storage, dying: Storage, lead: int | None = None, trail: int | None = None
+) -> int:
     """Bytes that an output and the input it may overlap can share at most.
 
     Args:
@@ -197,10 +199,12 @@ def shared_bytes(output: Storage, dying: Storage, lead: int | None = None) -> in
         dying: read in that step for the last time.
         lead: how far the output must begin before it; None: as the output's `leads` and `trails`
             say.
+        trail: how far behind it where rows are walked backward; None: they are not.
     """
-    trail = dying.bytes
     if lead is None:
-        lead, trail = output.leads[dying], output.trails.get(dying, trail)
+        lead, trail = output.leads[dying], output.trails.get(dying)
+    if trail is None:
+        trail = dying.bytes
     forward = max(lead + dying.bytes, output.bytes)
     backward = max(trail + output.bytes, dying.bytes)
     return max(0, output.bytes + dying.bytes - min(forward, backward))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nn2wasm.plan.call import Call
 from nn2wasm.plan.memory import Storage
-from nn2wasm.plan.plan import Plan
 from nn2wasm.plan.segments import Segment
+
+if TYPE_CHECKING:
+    from nn2wasm.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,11 +12,15 @@ from nn2wasm.ops.shape import is_alias
 from nn2wasm.plan.call import Call, make_call
 from nn2wasm.plan.lifetimes import allow_overlap, tensor_storages, walks_backward
 from nn2wasm.plan.memory import MemoryPlan, Storage, plan_offsets
+from nn2wasm.plan.parts import LEAST_OUTPUTS, USUAL_OUTPUTS
+from nn2wasm.plan.peak import find_peak
 from nn2wasm.plan.segments import STATE_BYTES, Segment, SegmentChooser
 from nn2wasm.plan.tile import ALIGNMENT
-from nn2wasm.target import Target
+from nn2wasm.target import RESIDENT, Target
 
 LARGEST_ARENA = 2**29
+TILE_SHARES = (1.0, 3 / 4, 0.0)
+"""Of what a step may take, until tiles leave room to lay out tensors."""
 ATTEMPTS = 6
 """Cuts laid out in memory, at most, where the first does not reach what its segments need."""
 
@@ -47,10 +52,7 @@ class Plan:
     @property
     def weight_bytes(self) -> int:
         """Bytes of all constants as packed for the kernels, each counted once."""
-        distinct = {
-            (array.dtype.str, array.tobytes()) for call in self.calls for array in call.constants
-        }
-        return sum(len(data) for _, data in distinct)
+        return sum(len(data) for _, data in {key for call in self.calls for key in call.stored})
 
 
 def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
@@ -64,20 +66,23 @@ def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
     Raises:
         OverBudget: the arena would not fit `ram`, or any machine that this is for.
     """
+    sparing = replace(target, least_memory=True)
     if target.least_memory:
         plan = _least(graph, target, ram)
     else:
         plan = _layer_by_layer(graph, target)
-        if target.cache_bytes:
-            plan = _streamed(plan, ram)
+        if target.cache_bytes or target.weights != RESIDENT:
+            plan = _cut(plan, ram)
         if ram is not None and plan.memory.arena_bytes > ram:
-            plan = _least(graph, replace(target, least_memory=True), ram)
+            plan = _least(graph, sparing, ram)
+    if ram is not None and plan.memory.arena_bytes > ram and target.weights != RESIDENT:
+        plan = _least(graph, sparing, ram, LEAST_OUTPUTS)
     arena_bytes = plan.memory.arena_bytes
     limit = LARGEST_ARENA if ram is None else ram
     if arena_bytes > limit:
         raise OverBudget(
-            f"the network's tensors need an arena of {arena_bytes} bytes",
-            facts=[("limit", f"{limit} bytes"), ("most is needed by", _largest_step(plan))],
+            f"the network needs an arena of {arena_bytes} bytes",
+            facts=[("limit", f"{limit} bytes"), ("most is needed by", _fullest(plan, limit))],
         )
     return plan
 
@@ -85,39 +90,45 @@ def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
 def _layer_by_layer(graph: Graph, target: Target) -> Plan:
     nodes = [node for node in graph.nodes if not is_alias(node)]
     calls = [make_call(index, node, target) for index, node in enumerate(nodes)]
-    return _plan(graph, target, [Segment((call,)) for call in calls])
+    return lay_out(graph, target, [Segment((call,)) for call in calls])
 
 
-def _least(graph: Graph, target: Target, ram: int | None) -> Plan:
+def _least(
+    graph: Graph, target: Target, ram: int | None, least_outputs: int = USUAL_OUTPUTS
+) -> Plan:
     """The plan of least memory; kernels that exist for small arenas only where they make it so."""
     usual = _layer_by_layer(graph, replace(target, least_memory=False))
-    usual = _streamed(replace(usual, target=target), ram)
+    usual = _cut(replace(usual, target=target), ram, least_outputs)
     if ram is not None and usual.memory.arena_bytes <= ram:
         return usual
     sparing = _layer_by_layer(graph, target)
     if not any(call.lowering.in_place for call in sparing.calls):
         return usual
-    sparing = _streamed(sparing, ram)
+    sparing = _cut(sparing, ram, least_outputs)
     return min(usual, sparing, key=lambda plan: plan.memory.arena_bytes)
 
 
-def _streamed(plan: Plan, ram: int | None) -> Plan:
-    """The plan with layers run row by row where that is faster, or needed for memory."""
-    chooser = SegmentChooser(plan.graph, plan.calls, plan.target)
-    least = chooser.least_peak()
+def _cut(plan: Plan, ram: int | None, least_outputs: int = USUAL_OUTPUTS) -> Plan:
+    """The plan with layers run row by row where that is faster, or needed for memory; and with
+    constants that are elsewhere in tiles that fit.
+
+    Args:
+        plan: layer by layer.
+        ram: as of `make_plan`.
+        least_outputs: of a part of a layer.
+    """
+    chooser = SegmentChooser(plan.graph, plan.calls, plan.target, least_outputs)
     if ram is None and not plan.target.least_memory:
-        segments = chooser.cheapest()
-        assert segments is not None
-        return _plan(plan.graph, plan.target, segments)
+        goal = chooser.usual_peak()
+        return _laid_out(chooser, plan, math.inf if goal is None else goal)
+    least = chooser.least_peak()
+    goal = least if ram is None else ram
     best = None if plan.target.feeds_rows else plan
-    budget = least if ram is None else max(ram, least)
+    budget = max(goal, least)
     for _ in range(ATTEMPTS):
-        segments = chooser.cheapest(budget)
-        assert segments is not None
-        made = _plan(plan.graph, plan.target, segments)
+        made = _laid_out(chooser, plan, budget)
         if best is None or made.memory.arena_bytes < best.memory.arena_bytes:
             best = made
-        goal = least if ram is None else ram
         if best.memory.arena_bytes <= goal:
             break
         budget = budget + max(1, budget // 64) if ram is None else max(least, budget - budget // 32)
@@ -125,7 +136,31 @@ def _streamed(plan: Plan, ram: int | None) -> Plan:
     return best
 
 
-def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
+def _laid_out(chooser: SegmentChooser, plan: Plan, budget: float) -> Plan:
+    """The cheapest cut that a budget allows; with smaller tiles where what they leave free in some
+    step is no place for the tensors of the next.
+    """
+    best: Plan | None = None
+    for share in TILE_SHARES:
+        segments = chooser.cheapest(budget, budget * share)
+        assert segments is not None
+        made = lay_out(plan.graph, plan.target, segments)
+        if best is None or made.memory.arena_bytes < best.memory.arena_bytes:
+            best = made
+        if best.memory.arena_bytes <= budget or not any(call.parts for call in made.calls):
+            break
+    assert best is not None
+    return best
+
+
+def lay_out(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
+    """The plan of a network that is cut into these segments.
+
+    Args:
+        graph: lowered.
+        target: what to plan for.
+        segments: all its layers, in execution order.
+    """
     calls = [call for segment in segments for call in segment.calls]
     steps = [step for step, segment in enumerate(segments) for _ in segment.calls]
     holders = tensor_storages(graph, calls, steps, target.alignment)
@@ -167,8 +202,12 @@ def _plan(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
     return Plan(graph, target, tuple(placed), memory)
 
 
-def _largest_step(plan: Plan) -> str:
-    """The layer with the largest tensors, for messages."""
-    calls = plan.calls
-    call = max(calls, key=lambda c: sum(t.bytes for t in {*c.node.activations, *c.node.outputs}))
-    return call.node.describe()
+def _fullest(plan: Plan, limit: int) -> str:
+    """The layer at which most of the arena is in use; whether its weights are what is too much."""
+    peak = find_peak(plan)
+    assert peak is not None
+    call = max(peak.segment.calls, key=lambda call: call.tile_bytes)
+    if not call.tile_bytes or peak.bytes - call.tile_bytes > limit:
+        return peak.call.node.describe()
+    share = "in the smallest part" if call.parts else "all of them at once"
+    return f"{call.node.describe()}: its weights, {call.tile_bytes} bytes {share}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from nn2wasm.ir import Node, Tensor
 from nn2wasm.ops.kernel import Rows, Window
 from nn2wasm.plan.call import Call, make_call
+from nn2wasm.plan.parts import may_be_in_parts
 from nn2wasm.target import Target
 
 ROW_AXIS = 1
@@ -118,9 +119,9 @@ def _pointwise(call: Call, target: Target) -> RowForm | None:
     of_a_row = make_call(call.index, row_node, target)
     leads: dict[Tensor, int] = {}
     for index, lead in of_a_row.lowering.lead.items():
-        if (x := node.input(index)) in reaches:
+        if (x := node.input(index)) in reaches and not may_be_in_parts(of_a_row):
             leads[x] = max(lead, leads.get(x, 0))
-    form = replace(of_a_row, node=node)
+    form = replace(of_a_row, node=node, row_node=row_node)
     return RowForm(form, rows, y.bytes // rows, 1, reaches, tuple(wholes), leads)
 
 

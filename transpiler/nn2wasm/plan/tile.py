@@ -6,7 +6,6 @@ All constants of a call lie behind each other in the file of weights, so that on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,24 +15,18 @@ ALIGNMENT = 8
 """Of a tile's constants, and of tiles in the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """The constants of a call.
-
-    Attributes:
-        offsets: where each begins, in bytes from the tile's begin.
-        data: the whole tile, little-endian.
-    """
-
-    offsets: tuple[int, ...]
-    data: bytes
-
-
-def make_tile(arrays: Iterable[Array]) -> Tile:
-    """Lays constants out behind each other."""
-    offsets, data = [], bytearray()
+def tile_offsets(arrays: Iterable[Array]) -> tuple[int, ...]:
+    """Where each constant begins, in bytes from the tile's begin, and where the tile ends."""
+    offsets = [0]
     for array in arrays:
-        offsets.append(len(data))
+        offsets.append(offsets[-1] + -(-array.nbytes // ALIGNMENT) * ALIGNMENT)
+    return tuple(offsets)
+
+
+def make_tile(arrays: Iterable[Array]) -> bytes:
+    """Constants laid out behind each other, little-endian."""
+    data = bytearray()
+    for array in arrays:
         data += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         data += bytes(-len(data) % ALIGNMENT)
-    return Tile(tuple(offsets), bytes(data))
+    return bytes(data)

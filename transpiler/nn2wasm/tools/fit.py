@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from nn2wasm.api import Compiled, ModelSource, Options, plan_model
 from nn2wasm.estimate import Estimate, estimate
-from nn2wasm.estimate.budget import constant_bytes, heaviest
+from nn2wasm.estimate.budget import heaviest
 from nn2wasm.plan import Call, find_peak
 from nn2wasm.target import find_target
 from nn2wasm.tools.boards import Board, all_boards, cycles_per_instruction
@@ -259,7 +259,7 @@ def _heaviest(compiled: Compiled) -> LayerShare | None:
     if not compiled.plan.calls:
         return None
     call = heaviest(compiled.plan)
-    return _share(call, constant_bytes(call))
+    return _share(call, call.constant_bytes)
 
 
 def _slowest(compiled: Compiled, costs: Estimate) -> LayerShare | None:

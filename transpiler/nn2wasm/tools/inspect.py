@@ -44,6 +44,9 @@ class LayerReport:
         arena_offset: where its first output lies.
         output_bytes: size of its first output.
         scratch_bytes: memory that only this layer uses.
+        parts: in which its outputs are computed, each with a tile of constants of its own; 1 where
+            all constants are there at once.
+        tile_bytes: that the constants of a part take of the scratch; 0 where they are resident.
     """
 
     index: int
@@ -58,6 +61,8 @@ class LayerReport:
     arena_offset: int
     output_bytes: int
     scratch_bytes: int
+    parts: int
+    tile_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +191,6 @@ def _port(tensor: Tensor, name: str) -> PortReport:
 
 def _layer(call: Call, offsets: dict[Tensor, int]) -> LayerReport:
     node = call.node
-    packed = sum(array.nbytes for array in call.lowering.constants.values())
     return LayerReport(
         index=call.index,
         op=node.op.kind,
@@ -196,8 +200,10 @@ def _layer(call: Call, offsets: dict[Tensor, int]) -> LayerReport:
         dtype=node.output.dtype.value,
         shape=node.output.shape,
         macs=node.op.macs(node),
-        weight_bytes=packed + sum(t.value.nbytes for t in call.arguments if t.is_constant),
+        weight_bytes=call.constant_bytes,
         arena_offset=offsets[node.output],
         output_bytes=node.output.bytes,
         scratch_bytes=call.scratch_bytes,
+        parts=len(call.kernels),
+        tile_bytes=call.tile_bytes,
     )
