@@ -100,7 +100,8 @@ ORDERS = [
     exact("sum_exclusive", "CumSum", [WHOLE, np.int64(0)], (1,), opset=14, exclusive=1),
     exact("sum_back", "CumSum", [WHOLE.astype(np.int32), np.int32(-1)], (1,), reverse=1, opset=11),
     exact("sum_both", "CumSum", [X, np.int64(2)], (1,), opset=14, reverse=1, exclusive=1),
-    exact("product", "CumProd", [WHOLE.astype(np.int32), np.int64(1)], (1,), opset=26, reference="onnx"),
+    exact("product", "CumProd", [WHOLE.astype(np.int32), np.int64(1)], (1,), opset=26,
+          reference="onnx"),
     exact("backward", "ReverseSequence", [X, ints(3, 0, 1, 2)]),
     exact("backward_rows", "ReverseSequence", [X, ints(4, 1, 2)], time_axis=1, batch_axis=0),
 ]  # fmt: skip
