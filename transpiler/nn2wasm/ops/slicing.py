@@ -1,4 +1,4 @@
-"""Parts of tensors: ONNX Slice-1.., Split-2.., Gather-1.. with constant indices."""
+"""Parts of tensors: ONNX Slice-1.., Split-2.."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn2wasm.ir import Array, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, Node, Op, Tensor, TensorType
 from nn2wasm.ops.broadcast import contiguous_strides
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.movement import Movement, copy_context, copy_lowering
 from nn2wasm.ops.onnx_node import OnnxNode
-from nn2wasm.ops.shape import Reshape
 
 
 @dataclass(frozen=True)
@@ -105,65 +104,3 @@ def _import_split(node: OnnxNode) -> None:
         outputs.append(node.add(op, [x], suffix=f"part{index}"))
         start += part
     node.alias(*outputs)
-
-
-@dataclass(frozen=True)
-class Gather(Movement):
-    """Slices of an axis at constant indices."""
-
-    onnx_types = ("Gather",)
-    kernels = (
-        Kernel(symbol="nn_gather__scalar", template="movement/gather__scalar.c.j2", dtype="any"),
-    )
-
-    axis: int
-    indices: tuple[int, ...]
-    index_shape: Shape
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        x = node.input(0)
-        if not x.shape:
-            raise node.invalid("a gather from a scalar")
-        axis = node.axis(node.attr_int("axis", 0), len(x.shape))
-        if not node.input(1).is_constant:
-            raise node.unsupported("indices computed at run time")
-        indices = node.constant(1, "indices")
-        if indices.dtype.kind not in "iu":
-            raise node.invalid("its indices are not integers")
-        size = x.shape[axis]
-        flat = [int(index) for index in indices.reshape(-1)]
-        if any(not -size <= index < size for index in flat):
-            raise node.invalid(f"an index outside axis {axis} of {list(x.shape)}")
-        op = cls(axis, tuple(index % size for index in flat), indices.shape)
-        if not x.is_constant and len(flat) == 1 and not indices.shape:
-            starts, sizes = [0] * len(x.shape), list(x.shape)
-            starts[axis], sizes[axis] = op.indices[0], 1
-            part = node.add(
-                Slice(tuple(starts), tuple(sizes), (1,) * len(sizes)), [x], suffix="slice"
-            )
-            node.emit(Reshape((*x.shape[:axis], *x.shape[axis + 1 :])), [part])
-        else:
-            node.emit(op, [x])
-
-    def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
-        x = inputs[0]
-        assert x is not None
-        shape = (*x.shape[: self.axis], *self.index_shape, *x.shape[self.axis + 1 :])
-        return [TensorType(x.dtype, shape)]
-
-    def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
-        indices = np.asarray(self.indices, np.int64).reshape(self.index_shape)
-        return [np.take(np.asarray(inputs[0]), indices, self.axis)]
-
-    def lower(self, node: Node, kernel: Kernel) -> Lowering:
-        x = node.input(0)
-        inner = int(np.prod(x.shape[self.axis + 1 :], dtype=np.int64))
-        context = {
-            "type": x.dtype.c_name,
-            "outer": int(np.prod(x.shape[: self.axis], dtype=np.int64)),
-            "count": len(self.indices),
-            "inner": inner,
-            "slab": x.shape[self.axis] * inner,
-        }
-        return Lowering(context=context, constants={"index": np.asarray(self.indices, np.int32)})
