@@ -100,6 +100,20 @@ def test_float(case: Case, target: str) -> None:
     compare(case, CASES, target)
 
 
+STATISTICS = [
+    Case(f"statistics_{axis}", "LayerNormalization", {"axis": axis}, [floats(*shape), *affine_of],
+         outputs=3)
+    for axis, shape, affine_of in (
+        (-1, (2, 3, 8), [floats(8), floats(8)]), (1, (2, 3, 8), [floats(3, 8)]),
+    )
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STATISTICS, ids=str)
+def test_mean_and_inverse_deviation(case: Case) -> None:
+    compare(case, STATISTICS)
+
+
 def test_refused() -> None:
     x, c = floats(1, 3, 4, 4), [floats(3), floats(3), floats(3), positive(3)]
 

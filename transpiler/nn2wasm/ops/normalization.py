@@ -33,10 +33,11 @@ from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.onnx_node import OnnxNode
-from nn2wasm.ops.reduce import Reduce
+from nn2wasm.ops.reduce import Reduce, ReduceSum
 from nn2wasm.ops.registry import ImportOp, KernelOp
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.ops.softmax import AxisFunction, shape_text
+from nn2wasm.ops.unary import Unary
 from nn2wasm.ops.vectors import FLOATS, simd_kernel
 
 SMALLEST_NORMAL = np.finfo(np.float32).tiny
@@ -110,9 +111,9 @@ class Normalize(KernelOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         x = _float_input(node)
-        if any(node.output_names[1:]):
-            raise node.unsupported("the outputs mean and inverse deviation")
         _IMPORTERS[node.op_type](node, x)
+        if any(node.output_names[1:]):
+            _statistics(node, x)
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]
@@ -260,6 +261,24 @@ def _float_input(node: OnnxNode) -> Tensor:
     if x.dtype is not DType.F32:
         raise node.unsupported(f"elements of type {x.dtype.value}; f32 is compiled")
     return x
+
+
+def _statistics(node: OnnxNode, x: Tensor) -> None:
+    """The outputs of LayerNormalization behind the first: mean, and 1 / deviation."""
+    if node.op_type != "LayerNormalization":
+        raise node.invalid("it has one output")
+    axes = tuple(range(node.axis(node.attr_int("axis", -1), len(x.shape)), len(x.shape)))
+    mean = node.add(ReduceSum("ReduceMean", axes), [x], suffix="mean")
+    rest = node.add(Binary("Sub"), [x, mean], suffix="centred")
+    square = node.add(Binary("Mul"), [rest, rest], suffix="squares")
+    variance = node.add(ReduceSum("ReduceMean", axes), [square], suffix="variance")
+    epsilon = node.value(np.float32(node.attr_float("epsilon", 1e-5)), "epsilon")
+    above = node.add(Binary("Add"), [variance, epsilon], suffix="above_zero")
+    deviation = node.add(Unary("Sqrt"), [above], suffix="deviation")
+    inverse = node.add(Unary("Reciprocal"), [deviation], suffix="inverse")
+    for index, tensor in enumerate((mean, inverse), 1):
+        if index < len(node.results):
+            node.results[index] = tensor
 
 
 def _per_channel(node: OnnxNode, index: int, what: str, channels: int) -> Array:
