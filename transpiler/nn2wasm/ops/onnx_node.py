@@ -115,6 +115,16 @@ class OnnxNode:
                 return arrays[0]
         return self.constant(index, what)
 
+    def stored(self, tensor: Tensor) -> Tensor | None:
+        """The constant that DequantizeLinear makes the tensor of, with the meaning of its integers;
+        None where the tensor is anything else.
+        """
+        producer = self._producer(tensor)
+        if producer is None or producer.op.eager or len(producer.inputs) != 1:
+            return None
+        integers = producer.input(0)
+        return integers if integers.is_constant and integers.quant is not None else None
+
     def _producer(self, tensor: Tensor) -> Node | None:
         return self._producers.get(tensor)
 
@@ -168,6 +178,14 @@ class OnnxNode:
             return tuple(float(v) for v in value)
         raise self.invalid(f"attribute {name} must be a list of numbers")
 
+    def attr_strs(self, name: str) -> tuple[str, ...] | None:
+        value = self._attributes.get(name)
+        if value is None:
+            return None
+        if isinstance(value, tuple | list) and all(isinstance(v, str) for v in value):
+            return tuple(value)
+        raise self.invalid(f"attribute {name} must be a list of strings")
+
     def attr_tensor(self, name: str) -> Array | None:
         value = self._attributes.get(name)
         if value is None or isinstance(value, np.ndarray):
@@ -204,6 +222,10 @@ class OnnxNode:
     ) -> Tensor:
         """A node on the way to the result, folded if its inputs are constant; its first output."""
         return self._make(op, inputs, [quant], suffix)[0]
+
+    def add_all(self, op: Op, inputs: Sequence[Tensor | None], *, suffix: str = "") -> list[Tensor]:
+        """The same, all its outputs."""
+        return self._make(op, inputs, [], suffix)
 
     def emit(
         self, op: Op, inputs: Sequence[Tensor | None], *, quant: QuantParams | None = None
