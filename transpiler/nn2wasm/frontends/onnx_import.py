@@ -124,7 +124,7 @@ class _Importer:
         if len(body.inputs) != len(inputs):
             raise node.invalid(f"{name} has {len(body.inputs)} inputs, {len(inputs)} are given")
         _require_ops(body.nodes)
-        self._unrolled += len(body.nodes)
+        self._unrolled += 1 + len(body.nodes)  # bodies without nodes must end, too
         if self._unrolled > self._limits.unrolled_nodes:
             raise OverBudget(
                 f"{node.describe()}: loops and branches become more than "
