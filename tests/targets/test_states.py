@@ -234,6 +234,46 @@ def test_nothing_lies_over_a_state() -> None:
             assert end <= begin or storage.offset >= begin + state.kept.bytes
 
 
+@pytest.mark.parametrize("target", ["wasm", "wasm-simd128"])
+def test_steps_are_the_whole_sequence(target: str) -> None:
+    """Two LSTM layers step by step give the bits that they give for the sequence at once."""
+    constants = {"w1": floats(1, 24, 5), "r1": floats(1, 24, 6), "b1": floats(1, 48),
+                 "w2": floats(1, 32, 6), "r2": floats(1, 32, 8), "axis": np.int64([1])}  # fmt: skip
+
+    def layers(x: str, states: list[str]) -> list[onnx.NodeProto]:
+        first, second = (
+            [states[0], states[1]] if states else ["", ""],
+            [states[2], states[3]] if states else ["", ""],
+        )
+        return [
+            helper.make_node(
+                "LSTM", [x, "w1", "r1", "b1", "", *first], ["y1", "h1_out", "c1_out"], hidden_size=6
+            ),
+            helper.make_node("Squeeze", ["y1", "axis"], ["s1"]),
+            helper.make_node(
+                "LSTM",
+                ["s1", "w2", "r2", "", "", *second],
+                ["y", "h2_out", "c2_out"],
+                hidden_size=8,
+            ),
+        ]
+
+    steps, stream = 7, floats(7, 1, 5)
+    whole = model(layers("x", []), [value("x", [steps, 1, 5])], ["y"], constants)
+    names = {"h1": 6, "c1": 6, "h2": 8, "c2": 8}
+    inputs = [value("x", [1, 1, 5]), *(value(f"{n}_in", [1, 1, k]) for n, k in names.items())]
+    outputs = ["y", *(f"{name}_out" for name in names)]
+    step = model(layers("x", [f"{name}_in" for name in names]), inputs, outputs, constants)
+    state = {f"{name}_out": f"{name}_in" for name in names}
+    answers = []
+    for proto, options in ((whole, Options(name="w")), (step, Options(name="s", state=state))):
+        compiled = plan_model(proto, find_target(target), options)
+        with load(build_artifact(generate(compiled), compiled.plan.target, strict=True)) as net:
+            lines = [stream] if proto is whole else [x[None] for x in stream]
+            answers.append(np.concatenate([net.run({"x": x})["y"] for x in lines]))
+    np.testing.assert_array_equal(answers[0], answers[1])
+
+
 def test_javascript_resets_too(tmp_path: Any) -> None:
     (tmp_path / "model.wasm").write_bytes(artifact("gru", "wasm")[0])
     source = data_folder("templates") / "model" / "loader.mjs"
