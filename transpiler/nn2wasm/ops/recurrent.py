@@ -38,7 +38,9 @@ from nn2wasm.ops.vectors import FLOATS, simd_kernel
 RESULTS = ("y", "y_h", "y_c")
 
 
-def _constant(node: Node) -> str:
+def _lanes_fit(node: Node) -> str:
+    if node.input(R).shape[2] < FLOATS:
+        return f"it has fewer than {FLOATS} units"
     for index in PACKED:
         tensor = node.optional(index)
         if tensor is not None and not tensor.is_constant:
@@ -49,7 +51,7 @@ def _constant(node: Node) -> str:
 def recurrent_kernels(cell: str) -> tuple[Kernel, ...]:
     """The table of a cell."""
     return (
-        simd_kernel(f"nn_{cell}_f32_4", f"{cell}/f32", "f32", _constant, "simd_math",
+        simd_kernel(f"nn_{cell}_f32_4", f"{cell}/f32", "f32", _lanes_fit, "simd_math",
                     "recurrent_simd"),
         Kernel(
             symbol=f"nn_{cell}_f32__scalar",
