@@ -264,6 +264,24 @@ def test_endless_loops_of_nothing_are_refused() -> None:
     )
 
 
+def test_constants_of_loops_are_charged() -> None:
+    """Each step makes a constant of 4 MB; a hundred of them would be kept as one output."""
+    nodes = [node("Add", ["v", "one"], ["v_out"]), node("Identity", ["on"], ["on_out"]),
+             node("Identity", ["v_out"], ["scan"])]  # fmt: skip
+    big = (F32, [2**20])
+    graph = body(
+        nodes,
+        {"i": (S64, []), "on": (BOOL, []), "v": big},
+        {"on_out": (BOOL, []), "v_out": big, "scan": big},
+        {"one": np.float32(1)},
+    )
+    fill = node("ConstantOfShape", ["shape"], ["zero"])
+    loop = node("Loop", ["m", "", "zero"], ["last", "all"], body=graph)
+    constants = {"m": np.int64(1000), "shape": np.int64([2**20])}
+    proto = model([fill, loop], {"x": floats(1)}, ["last"], constants)
+    refuse(OverBudget, proto, "elements", limits=Limits(tensor_elements=2**22))
+
+
 def test_steps_share_their_code() -> None:
     """A kernel is a C function once, weights are there once, however often a body runs."""
     feeds = {"x": floats(16, 1, 8), "h": floats(1, 8)}

@@ -67,6 +67,7 @@ class _Importer:
         self._constants: dict[int, dict[str, Tensor]] = {}
         self._producers: dict[Tensor, Node] = {}
         self._unrolled = 0
+        self._computed = 0
 
     def add(self, record: OnnxNodeRecord, tensors: Scope, path: str = "") -> None:
         """Imports a node.
@@ -103,6 +104,8 @@ class _Importer:
             tensors[name] = tensor
             if isinstance(tensor, TensorList):
                 continue
+            if tensor.is_constant and path:
+                self._charge_constant(node, tensor)
             if tensor.source is None and not tensor.is_constant and not path:
                 tensor.name = self._graph.fresh(name)
                 tensor.source = name
@@ -140,6 +143,15 @@ class _Importer:
         for each in body.nodes:
             self.add(each, inner, path)
         return [inner[output] for output in body.outputs]
+
+    def _charge_constant(self, node: OnnxNode, tensor: Tensor) -> None:
+        """What bodies compute at compile time is charged: a few bytes of file run them often."""
+        self._computed += tensor.element_count
+        if self._computed > self._limits.tensor_elements:
+            raise OverBudget(
+                f"{node.describe()}: loops and branches compute constants of more than "
+                f"{self._limits.tensor_elements:,} elements"
+            )
 
     def _constants_of(self, body: OnnxBody) -> dict[str, Tensor]:
         """Initializers of a body: all its runs share them."""
