@@ -35,6 +35,8 @@ from nn2wasm.ops.recurrent_inputs import (
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.vectors import FLOATS, simd_kernel
 
+PARAMETERS = 4
+"""Of a C function, on a line."""
 RESULTS = ("y", "y_h", "y_c")
 
 
@@ -172,7 +174,7 @@ class Recurrent(KernelOp):
         results = [f"float *{RESULTS[result]}" for result in self.results]
         context = {
             "cell": self.cell,
-            "parameters": ", ".join([*parameters, "float *restrict scratch", *results]),
+            "parameters": _lines([*parameters, "float *restrict scratch", *results]),
             "activations": ", ".join(activation.name for activation in self.activations),
             **self._walk(node),
             **writer.context(self.gates, self.clip),
@@ -241,6 +243,12 @@ def _half(
         if tensor is not None:
             halves[position] = part(node, tensor, axis, index, 1)
     return halves
+
+
+def _lines(parameters: Sequence[str]) -> str:
+    """Parameters of a C function, some on a line."""
+    groups = [parameters[i : i + PARAMETERS] for i in range(0, len(parameters), PARAMETERS)]
+    return ",\n    ".join(", ".join(group) for group in groups)
 
 
 def _lanes(array: Array, hidden: int, units: int, *, is_matrix: bool) -> Array:
