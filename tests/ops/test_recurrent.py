@@ -355,6 +355,11 @@ def broken(index: int, *shape: int, op: str = "LSTM", dtype: Any = np.float32, *
         (case("broken", "RNN", activations=["Sine"]), "the activation 'Sine'"),
         (case("broken", "RNN", activations=["Affine"]), "without alpha or beta"),
         (case("broken", "RNN", clip=-1.0), "clip"),
+        (case("broken", "RNN", clip=float("nan")), "clip"),
+        (
+            case("broken", "RNN", activations=["Elu"], activation_alpha=[float("nan")]),
+            "the activation Elu with nan",
+        ),
         (case("broken", "GRU", layout=2), "layout 2"),
     ],
 )

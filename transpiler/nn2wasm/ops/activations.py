@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -95,6 +96,8 @@ def read_activations(
             value = values.pop(0) if values else default
             if value is None:
                 raise node.invalid(f"the activation {name} without alpha or beta")
+            if not math.isfinite(value):
+                raise node.invalid(f"the activation {name} with {value}")
             params.append(value)
         found.append(Activation(name, tuple(params)))
     count = len(defaults)
