@@ -5,6 +5,7 @@
  *     nn_input(i), nn_output(i) -> address of the tensor, 0 where there is no such tensor
  *     nn_run() -> 0, or the model's own status
  *     nn_begin(), nn_feed(rows) -> rows that are still to come (only of models that are fed row by row)
+ *     nn_reset() makes what stays between runs zero (only of models with a state)
  *     nn_check() -> 0 where this machine computes the model rightly (only where that is a question)
  *     nn_metadata() -> JSON text (shared libraries only; a module has a section for it)
  *
@@ -74,6 +75,15 @@ void nn_begin(void)
 int nn_feed(int rows)
 {
     return NN_JOIN(NN_MODEL, _feed)(nn_arena, rows);
+}
+#endif
+
+#if NN_JOIN(NN_MODEL_UPPER, _STATEFUL)
+NN_EXPORT(nn_reset) void nn_reset(void);
+
+void nn_reset(void)
+{
+    NN_JOIN(NN_MODEL, _reset)(nn_arena);
 }
 #endif
 

@@ -76,6 +76,8 @@ export declare class Model {
    * @throws Error the model failed
    */
   run(feeds: Readonly<Record<string, Values>> | Values): Record<string, TypedArray>;
+  /** What stays from run to run is zero again; nothing where the model keeps nothing. */
+  reset(): void;
 }
 
 /**

@@ -87,6 +87,11 @@ export class Model {
     );
   }
 
+  /** What stays from run to run is zero again; nothing where the model keeps nothing. */
+  reset() {
+    this.#exports.nn_reset?.();
+  }
+
   #run(arrays) {
     const exports = this.#exports;
     arrays.forEach((array, index) => {

@@ -88,6 +88,15 @@ def test_two_models(examples, make):
     )
 
 
+def test_steps(examples, make):
+    """Whole numbers, of floats that are the same everywhere but for the C library's sine."""
+    assert make(examples / "steps", "run") == promised("steps")
+    model = examples / "steps" / "steps.onnx"
+    before = model.read_bytes()
+    subprocess.run([sys.executable, examples / "steps" / "make_model.py"], check=True)
+    assert model.read_bytes() == before
+
+
 def test_wasm3_host(examples, make):
     printed = make(examples / "wasm3_host", "run", f"WASM3={wasm3_sources()}")
     assert same_but_for_sizes(printed, "wasm3_host")

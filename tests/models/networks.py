@@ -27,8 +27,10 @@ from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_artifact
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "models"
-LATER = ("skl_*", "*lstm*", "*bigru*", "tiny_transformer*")
+LATER = ("skl_*", "tiny_transformer*")
 """Families that need not compile yet; where they do, the numbers must be right."""
+FLOAT_BORDERS = ("*lstm*", "*bigru*")
+"""Families whose inputs quantizers leave in float32, since they leave recurrent layers in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,3 +127,42 @@ def test_products_of_lines(lines, n, tmp_path):
         folder.mkdir()
         answers.append(run_program(sanitized_program(tree, folder), tree, feeds)["y"])
     assert answers[0].tobytes() == answers[1].tobytes()
+
+
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("bytes_", [False, True], ids=["f32", "s8"])
+@pytest.mark.parametrize("lengths", [[4, 2], [-9, 2**31 - 1]], ids=["inside", "outside"])
+def test_recurrent_steps(op, bytes_, lengths, tmp_path):
+    """Gates that are no whole vectors; lengths that a host got wrong."""
+    needs_sanitizers()
+    rng = np.random.default_rng(12)
+    rows = {"LSTM": 4, "GRU": 3, "RNN": 1}[op] * 5
+    nodes, constants = [], {}
+    for name, depth in (("w", 3), ("r", 5)):
+        integers = rng.integers(-128, 128, (2, rows, depth)).astype(np.int8)
+        if bytes_:
+            constants |= {f"{name}_q": integers, f"{name}_s": np.float32(0.01)}
+            nodes.append(helper.make_node("DequantizeLinear", [f"{name}_q", f"{name}_s"], [name]))
+        else:
+            constants[name] = integers.astype(np.float32) / 100
+    constants["b"] = rng.normal(size=(2, 2 * rows)).astype(np.float32)
+    results = ["y", "h", "c"] if op == "LSTM" else ["y", "h"]
+    attributes = {"hidden_size": 5, "direction": "bidirectional"}
+    nodes.append(helper.make_node(op, ["x", "w", "r", "b", "n"], results, **attributes))
+    inputs = [
+        helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [4, 2, 3]),
+        helper.make_tensor_value_info("n", onnx.TensorProto.INT32, [2]),
+    ]
+    arrays = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    outputs = [onnx.ValueInfoProto(name=name) for name in results]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, arrays)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    feeds = {"x": rng.normal(size=(4, 2, 3)).astype(np.float32), "n": np.int32(lengths)}
+    answers = []
+    for target in (SCALAR, SIMD):
+        tree = generate(plan_model(model, target, Options(name="exact")))
+        folder = tmp_path / target.name
+        folder.mkdir()
+        made = run_program(sanitized_program(tree, folder), tree, feeds)
+        answers.append(b"".join(made[name].tobytes() for name in results))
+    assert answers[0] == answers[1]

@@ -60,6 +60,8 @@ class Options:
             copied for it, part by part where memory is short; "host": the same from a file
             ``.weights`` that the host reads.
         feed: "whole", or "rows": the host hands the input over row by row, as a camera delivers it.
+        state: outputs that an input gets in the next run, the input's name by the output's: the
+            host writes it no more, and it is zero at first.
         page_bytes: of a module's memory: 65,536, or 1 for runtimes with custom page sizes.
         wasm_opt: let binaryen's wasm-opt, which must be installed, rewrite modules.
         io_integers: strip float quantizers at the border: the host handles integers.
@@ -75,6 +77,7 @@ class Options:
     ram: int | None = None
     weights: Weights = "resident"
     feed: Feed = "whole"
+    state: Mapping[str, str] = field(default_factory=dict)
     page_bytes: int = 65536
     wasm_opt: bool = False
     io_integers: bool = False
@@ -283,6 +286,7 @@ def _pass_options(options: Options, target: Target) -> PassOptions:
         fold_elements=options.limits.fold_elements,
         io_integers=options.io_integers,
         feed_rows=target.feeds_rows,
+        states=options.state,
         channel_multiple=target.channel_multiple,
         disabled=options.disabled_passes,
     )

@@ -98,6 +98,14 @@ def _add_memory(parser: argparse.ArgumentParser) -> None:
         help="rows: the host hands the input over row by row, as a camera delivers it",
     )
     group.add_argument(
+        "--state",
+        metavar="OUTPUT=INPUT",
+        action="append",
+        default=[],
+        type=_state,
+        help="the input is what the output was in the run before, zero at first; may be repeated",
+    )
+    group.add_argument(
         "--page-size",
         metavar="BYTES",
         type=positive,
@@ -124,6 +132,7 @@ def read(arguments: argparse.Namespace) -> Options:
         ram=arguments.ram,
         weights=arguments.weights,
         feed=arguments.feed,
+        state=dict(arguments.state),
         page_bytes=arguments.page_size,
         wasm_opt=arguments.wasm_opt,
         io_integers=arguments.io == "int8",
@@ -156,6 +165,13 @@ def _fixed(text: str) -> tuple[str, Array]:
     except (OSError, ValueError, EOFError) as error:
         problem = f"{text!r}: {str(error).splitlines()[0]}"
         raise argparse.ArgumentTypeError(problem) from error
+
+
+def _state(text: str) -> tuple[str, str]:
+    output, _, kept = text.partition("=")
+    if not output or not kept:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like h_out=h_in")
+    return output, kept
 
 
 def _number(least: float, kind: Callable[[str], float], text: str) -> float:

@@ -143,6 +143,7 @@ def _package_context(tree: SourceTree, kind: PackageKind, headers: list[str]) ->
         "headers": headers,
         "folder": kind.source_folder,
         "entry": kind.entry,
+        "stateful": bool(about.get("states")),
         "files": [
             {"path": f.path.format(name=tree.name), "about": f.about.format(name=tree.name)}
             for f in kind.files

@@ -60,6 +60,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "layers": layers,
         "many_layers": len(layers) > 1,
         "feed": _feed(plan, layers),
+        "states": _states(plan),
         "reads_weights": plan.target.weights != RESIDENT,
         "file_bytes": len(writer.weights),
         "steps": list(_steps(layers)),
@@ -125,19 +126,51 @@ def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, object]]:
 def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
     """What a module tells about itself; see docs/abi.md."""
     outputs = zip(plan.graph.outputs, plan.graph.output_names, strict=True)
-    return {
-        "abi": ABI,
-        "model": name,
-        "version": __version__,
-        "target": plan.target.name,
-        "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
-        "outputs": [_signature(tensor, output) for tensor, output in outputs],
-        "arena_bytes": plan.memory.arena_bytes,
-        "weight_bytes": plan.weight_bytes,
-        "macs": plan.macs,
-        "model_sha256": model_sha256,
-        "weights": plan.target.weights,
-    } | _fed(plan)
+    return (
+        {
+            "abi": ABI,
+            "model": name,
+            "version": __version__,
+            "target": plan.target.name,
+            "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
+            "outputs": [_signature(tensor, output) for tensor, output in outputs],
+            "arena_bytes": plan.memory.arena_bytes,
+            "weight_bytes": plan.weight_bytes,
+            "macs": plan.macs,
+            "model_sha256": model_sha256,
+            "weights": plan.target.weights,
+        }
+        | _fed(plan)
+        | _kept(plan)
+    )
+
+
+def _states(plan: Plan) -> list[dict[str, object]]:
+    """What stays from run to run, and where it comes from."""
+    names = dict(zip(plan.graph.outputs, plan.graph.output_names, strict=True))
+    offsets = plan.memory.offsets
+    return [
+        {
+            "comment": comment_text(names[state.source])
+            + f" -> {comment_text(state.kept.name)}, {shape_text(state.kept)}",
+            "offset": offsets[state.kept],
+            "source": offsets[state.source],
+            "moves": offsets[state.kept] != offsets[state.source],
+            "bytes": state.kept.bytes,
+        }
+        for state in plan.graph.states
+    ]
+
+
+def _kept(plan: Plan) -> dict[str, object]:
+    """The same for whoever loads the model."""
+    names = dict(zip(plan.graph.outputs, plan.graph.output_names, strict=True))
+    states = [
+        {"output": names[state.source], "input": state.kept.name, "dtype": state.kept.dtype.value,
+         "shape": list(state.kept.shape)}
+        for state in plan.graph.states
+    ]  # fmt: skip
+    return {"states": states} if states else {}
 
 
 def _fed(plan: Plan) -> dict[str, object]:

@@ -24,6 +24,8 @@ class Limits:
         fold_elements: elements of the largest constant that folding, or turning a sparse
             tensor into a dense one, may create.
         weight_bytes: all constants together, in the types they are computed in.
+        unrolled_nodes: nodes that loops become, and branches: each run of a body counts all its
+            nodes.
         copied_bytes: subgraphs repeated because a function around them, or one that is called
             with them, is inlined.
     """
@@ -36,6 +38,7 @@ class Limits:
     depth: int = 32
     fold_elements: int = 2**24
     weight_bytes: int = 2**30
+    unrolled_nodes: int = 5_000
     copied_bytes: int = 2**24
 
     @property

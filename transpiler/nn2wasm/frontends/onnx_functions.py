@@ -42,6 +42,7 @@ class FlatNode:
     attributes: Mapping[str, onnx.AttributeProto]
     opset: int | None
     subgraphs: tuple[onnx.GraphProto, ...] = ()
+    opsets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -151,6 +152,7 @@ class _Inliner:
             attributes,
             frame.opsets.get(node.domain, self._opsets.get(node.domain)),
             tuple(graphs),
+            {**self._opsets, **frame.opsets} if graphs else frame.opsets,
         )
 
     def _node_name(self, frame: _Frame, node: NodeTemplate) -> str:

@@ -18,6 +18,12 @@ from numpy.typing import ArrayLike
 from nn2wasm.errors import InvalidModel, UnsupportedFeature, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_attributes import AttributeReader
+from nn2wasm.frontends.onnx_bodies import (
+    BodyReader,
+    check_opsets,
+    read_constants,
+    read_node,
+)
 from nn2wasm.frontends.onnx_file import OnnxFile, open_model
 from nn2wasm.frontends.onnx_fixed import fix_inputs
 from nn2wasm.frontends.onnx_function_index import read_opsets
@@ -25,9 +31,8 @@ from nn2wasm.frontends.onnx_functions import FlatNode, inline_functions
 from nn2wasm.frontends.onnx_inputs import read_inputs, read_output_type
 from nn2wasm.frontends.onnx_order import describe, order_nodes
 from nn2wasm.frontends.onnx_subgraphs import captured_names
-from nn2wasm.frontends.onnx_tensors import TensorReader, tensor_label, type_name
+from nn2wasm.frontends.onnx_tensors import TensorReader
 from nn2wasm.frontends.onnx_types import OnnxModel, OnnxNodeRecord, OnnxValue, OutputType
-from nn2wasm.ir.tensor import Array
 
 __all__ = ["Limits", "OnnxModel", "OnnxNodeRecord", "OnnxValue", "read_model"]
 
@@ -78,9 +83,9 @@ def _read(
     outputs = _output_names(graph, file.label)
     opsets = _opsets(proto)
     flat = inline_functions(proto, opsets, limits)
-    _check_opsets(flat)
+    check_opsets(flat)
     tensors = TensorReader(limits, file.folder)
-    constants, unsupported = _constants(graph, tensors)
+    constants, unsupported = read_constants(graph, tensors)
     inputs = _graph_inputs(graph, constants.keys() | unsupported.keys())
     constants |= fix_inputs(inputs, fixed, limits)
     inputs = [value for value in inputs if value.name not in fixed]
@@ -90,7 +95,7 @@ def _read(
     _refuse_unsupported(unsupported, ordered, outputs, limits)
     values = read_inputs(inputs, shapes, limits)
     attributes = AttributeReader(tensors)
-    nodes = tuple(_record(node, attributes) for node in ordered)
+    nodes = tuple(read_node(node, attributes) for node in ordered)
     return OnnxModel(
         name=graph.name,
         sha256=file.sha256,
@@ -102,18 +107,7 @@ def _read(
         nodes=nodes,
         producer=f"{proto.producer_name} {proto.producer_version}".strip(),
         data_files=tensors.data_files,
-    )
-
-
-def _record(node: FlatNode, attributes: AttributeReader) -> OnnxNodeRecord:
-    return OnnxNodeRecord(
-        node.domain,
-        node.op_type,
-        node.name,
-        node.inputs,
-        node.outputs,
-        attributes.read(node.attributes, describe(node)) if node.attributes else {},
-        node.opset or 0,
+        bodies=BodyReader(limits, tensors, attributes),
     )
 
 
@@ -122,57 +116,6 @@ def _opsets(proto: onnx.ModelProto) -> dict[str, int]:
     if not opsets and proto.ir_version < 3:
         return {"": 1}  # before IR version 3 there was one operator set, and no field to say so
     return opsets
-
-
-def _check_opsets(nodes: Iterable[FlatNode]) -> None:
-    """Each version that a node uses is one that we know how to read."""
-    newest = int(onnx.defs.onnx_opset_version())
-    seen: set[tuple[str, int]] = set()
-    for node in nodes:
-        if node.opset is None:
-            raise InvalidModel(
-                f"{describe(node)} is of the domain {quote(node.domain or 'ai.onnx')}, "
-                "of which the model imports no version"
-            )
-        if (node.domain, node.opset) in seen:
-            continue
-        seen.add((node.domain, node.opset))
-        if node.opset < 1:
-            raise InvalidModel(
-                f"the version {node.opset} of the domain {quote(node.domain or 'ai.onnx')} "
-                "does not exist"
-            )
-        if node.domain == "" and node.opset > newest:
-            raise UnsupportedFeature(
-                f"{describe(node)} uses opset {node.opset} of ai.onnx; up to {newest} are read",
-                hint="install a newer onnx package, or export with a lower opset_version",
-            )
-
-
-def _constants(
-    graph: onnx.GraphProto, tensors: TensorReader
-) -> tuple[dict[str, Array], dict[str, str]]:
-    """Initializers by name, and the names of those whose element type we cannot compute with."""
-    constants: dict[str, Array] = {}
-    unsupported: dict[str, str] = {}
-    for tensor in graph.initializer:
-        name = _new_name(tensor.name, constants, unsupported)
-        if tensor.data_type and not tensors.supports(tensor):
-            unsupported[name] = type_name(tensor.data_type)
-        else:
-            constants[name] = tensors.read(tensor, tensor_label(tensor))
-    for sparse in graph.sparse_initializer:
-        name = _new_name(sparse.values.name, constants, unsupported)
-        constants[name] = tensors.read_sparse(sparse, f"initializer {quote(name)}")
-    return constants, unsupported
-
-
-def _new_name(name: str, *taken: Mapping[str, object]) -> str:
-    if not name:
-        raise InvalidModel("an initializer has no name")
-    if any(name in names for names in taken):
-        raise InvalidModel(f"there are two initializers {quote(name)}")
-    return name
 
 
 def _refuse_unsupported(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nn2wasm.ir.dtype import DType
 from nn2wasm.ir.tensor import Array
+
+if TYPE_CHECKING:
+    from nn2wasm.frontends.onnx_bodies import BodyReader
 
 OutputType = tuple[DType | None, tuple[int | None, ...] | None]
 """Declared element type (None: not one of ours) and shape (None: unknown axis, or unknown rank)."""
@@ -33,7 +38,8 @@ class OnnxNodeRecord:
         attributes: int, float, str, a tuple of those, a numpy array for a (sparse) tensor, a
             tuple of arrays for tensors, and as they are: onnx.GraphProto for a subgraph (a tuple
             for several), onnx.TypeProto for a type.
-        opset: version of the node's domain; its subgraphs use the same.
+        opset: version of the node's domain.
+        opsets: versions by domain in the node's subgraphs.
     """
 
     domain: str
@@ -43,6 +49,7 @@ class OnnxNodeRecord:
     outputs: tuple[str, ...]
     attributes: dict[str, object]
     opset: int
+    opsets: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,7 @@ class OnnxModel:
         initializers: constants; float16 and bfloat16 became float32, 4-bit integers 8-bit ones.
         nodes: in execution order, functions inlined.
         producer: name and version of the program that wrote the file, may be empty.
+        bodies: reads the graphs inside attributes.
         data_files: where constants lie outside the file, relative to its folder.
     """
 
@@ -72,3 +80,4 @@ class OnnxModel:
     nodes: tuple[OnnxNodeRecord, ...]
     producer: str
     data_files: tuple[str, ...] = ()
+    bodies: BodyReader | None = None

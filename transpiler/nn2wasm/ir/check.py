@@ -22,7 +22,7 @@ def check(graph: Graph, after: str) -> None:
     def broken(what: str) -> InternalError:
         return InternalError(f"after {after}: {what}", hint="please report this model")
 
-    known: set[Tensor] = set(graph.inputs)
+    known: set[Tensor] = {*graph.inputs, *(state.kept for state in graph.states)}
     names: set[str] = set()
     for node in graph.nodes:
         if node.name in names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from nn2wasm.errors import InternalError, quote
 from nn2wasm.ir.op import Op
@@ -74,6 +75,18 @@ class PartOf:
     outputs: Array
 
 
+class State(NamedTuple):
+    """What stays from one run to the next.
+
+    Attributes:
+        kept: read by the network, written by nobody in it.
+        source: the output that a run copies over it at its end.
+    """
+
+    kept: Tensor
+    source: Tensor
+
+
 @dataclass(slots=True, eq=False)
 class Graph:
     """A network: only passes change it, and `ir.check` verifies it after every pass.
@@ -84,6 +97,7 @@ class Graph:
         outputs: what the host reads, no tensor twice.
         output_names: the model's names of them.
         nodes: in execution order.
+        states: inputs that are not the host's.
     """
 
     name: str
@@ -91,6 +105,7 @@ class Graph:
     outputs: list[Tensor] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
+    states: list[State] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)
 
     def fresh(self, stem: str) -> str:

@@ -67,6 +67,12 @@ class Op:
         """Whether it runs on integers of that type, with their meaning or without."""
         return True
 
+    def without(self, unread: frozenset[int]) -> Op | None:
+        """The operation that does not compute the outputs at these positions, None where there is
+        none.
+        """
+        return None
+
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         """The operation for inputs whose axes were permuted by `perm`, None where there is none.
 

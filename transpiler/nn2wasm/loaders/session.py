@@ -95,6 +95,18 @@ class Session(ABC):
                 for info, view in zip(self.outputs, self._output_views, strict=True)
             }
 
+    def reset(self) -> None:
+        """Make what stays from run to run zero again; nothing where the model keeps nothing.
+
+        Raises:
+            RunError: the session is closed, or the model trapped before.
+        """
+        with self._lock:
+            if self._unusable:
+                raise RunError(f"the session cannot run: {self._unusable}", hint="load it again")
+            if self.metadata.get("states"):
+                self._call("nn_reset")
+
     def _compute(self, arrays: list[NDArray[Any]]) -> int:
         """Hand the inputs over and run; the status."""
         feed = self.metadata.get("feed")

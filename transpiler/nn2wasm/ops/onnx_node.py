@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from nn2wasm.errors import DynamicShape, InvalidModel, OverBudget, UnsupportedFeature, quote
 from nn2wasm.ir import Array, Graph, Node, Op, QuantParams, Tensor
 from nn2wasm.ops.folding import fold
+
+
+@dataclass(frozen=True, slots=True)
+class TensorList:
+    """An ONNX sequence, whose tensors are known at compile time, by number and type."""
+
+    items: tuple[Tensor, ...]
+
+
+Value: TypeAlias = Tensor | TensorList
+"""What a name of a model may stand for."""
+Body: TypeAlias = Callable[[str, Sequence[Value], str], list[Value]]
 
 
 class OnnxNode:
@@ -21,11 +34,11 @@ class OnnxNode:
         op_type: operator type.
         name: the node's name, never empty.
         opset: version of its domain.
-        inputs: None for an optional input left out.
+        inputs: None for an optional input left out, and for a sequence.
         output_names: names that later nodes read, empty for an output left out.
         fold_elements: largest constant that may be made.
         tensor_elements: largest tensor that may be computed.
-        results: set by `emit` and `alias`: a tensor for each output.
+        results: set by `emit` and `alias`: a tensor, or a sequence, for each output.
     """
 
     def __init__(
@@ -36,26 +49,34 @@ class OnnxNode:
         name: str,
         opset: int,
         attributes: Mapping[str, object],
-        inputs: Sequence[Tensor | None],
+        inputs: Sequence[Value | None],
         output_names: Sequence[str],
         fold_elements: int,
         tensor_elements: int,
         producers: dict[Tensor, Node],
+        body: Body | None = None,
     ) -> None:
         self.graph = graph
         self.domain = domain
         self.op_type = op_type
         self.name = name
         self.opset = opset
-        self.inputs = list(inputs)
+        self.inputs = [value if isinstance(value, Tensor) else None for value in inputs]
+        self.sequences = {i: v for i, v in enumerate(inputs) if isinstance(v, TensorList)}
         self.output_names = list(output_names)
         self.fold_elements = fold_elements
         self.tensor_elements = tensor_elements
         self._producers = producers
-        self.results: list[Tensor | None] = [None] * len(output_names)
+        self._body = body
+        self.results: list[Value | None] = [None] * len(output_names)
         self._attributes = attributes
 
     # -- errors --------------------------------------------------------------------------------
+
+    def refuse_sequences(self) -> None:
+        """Raises InvalidModel where an input is a sequence."""
+        for index in self.sequences:
+            raise self.invalid(f"input {index} is a sequence of tensors")
 
     def describe(self) -> str:
         return f"{self.op_type} {quote(self.name)}"
@@ -87,6 +108,16 @@ class OnnxNode:
         if tensor is None:
             raise self.invalid(f"input {index} is missing")
         return tensor
+
+    def sequence(self, index: int) -> TensorList:
+        found = self.sequences.get(index)
+        if found is None:
+            raise self.invalid(f"input {index} is not a sequence")
+        return found
+
+    def any_input(self, index: int) -> Value:
+        """A tensor or a sequence."""
+        return self.sequences.get(index) or self.input(index)
 
     def constant(self, index: int, what: str) -> Array:
         """Values of an input that must be known at compile time."""
@@ -127,6 +158,16 @@ class OnnxNode:
             if arrays is not None:
                 return arrays[0]
         return self.constant(index, what)
+
+    def stored(self, tensor: Tensor) -> Tensor | None:
+        """The constant that DequantizeLinear makes the tensor of, with the meaning of its integers;
+        None where the tensor is anything else.
+        """
+        producer = self._producer(tensor)
+        if producer is None or producer.op.eager or len(producer.inputs) != 1:
+            return None
+        integers = producer.input(0)
+        return integers if integers.is_constant and integers.quant is not None else None
 
     def _producer(self, tensor: Tensor) -> Node | None:
         return self._producers.get(tensor)
@@ -181,6 +222,14 @@ class OnnxNode:
             return tuple(float(v) for v in value)
         raise self.invalid(f"attribute {name} must be a list of numbers")
 
+    def attr_strs(self, name: str) -> tuple[str, ...] | None:
+        value = self._attributes.get(name)
+        if value is None:
+            return None
+        if isinstance(value, tuple | list) and all(isinstance(v, str) for v in value):
+            return tuple(value)
+        raise self.invalid(f"attribute {name} must be a list of strings")
+
     def attr_tensor(self, name: str) -> Array | None:
         value = self._attributes.get(name)
         if value is None or isinstance(value, np.ndarray):
@@ -218,20 +267,36 @@ class OnnxNode:
         """A node on the way to the result, folded if its inputs are constant; its first output."""
         return self._make(op, inputs, [quant], suffix)[0]
 
+    def add_all(self, op: Op, inputs: Sequence[Tensor | None], *, suffix: str = "") -> list[Tensor]:
+        """The same, all its outputs."""
+        return self._make(op, inputs, [], suffix)
+
     def emit(
         self, op: Op, inputs: Sequence[Tensor | None], *, quant: QuantParams | None = None
     ) -> None:
         """The node that gives this ONNX node's outputs."""
         self.alias(*self._make(op, inputs, [quant], ""))
 
-    def alias(self, *tensors: Tensor) -> None:
-        """These tensors are the outputs."""
+    def alias(self, *tensors: Value) -> None:
+        """These tensors, or sequences, are the outputs."""
         for index, tensor in enumerate(tensors[: len(self.results)]):
             self.results[index] = tensor
 
     def value(self, data: Array, suffix: str = "value") -> Tensor:
         """A constant of this node's own making."""
         return self.graph.constant(f"{self.name}.{suffix}", data)
+
+    def call(self, body: str, inputs: Sequence[Value], step: str = "") -> list[Value]:
+        """The outputs of the graph in an attribute for these inputs; its nodes are added.
+
+        Args:
+            body: the attribute.
+            inputs: one for each of the graph's.
+            step: which of several runs of that graph this is.
+        """
+        if self._body is None:
+            raise self.unsupported("a graph inside a node")
+        return self._body(body, inputs, step)
 
     def _make(
         self,

@@ -21,9 +21,11 @@ class ImportOp(Op):
 
     Class attributes:
         onnx_types: operator types, "com.microsoft.QGemm" where the domain is not ONNX's own.
+        takes_sequences: inputs may be sequences of tensors.
     """
 
     onnx_types: ClassVar[tuple[str, ...]] = ()
+    takes_sequences: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

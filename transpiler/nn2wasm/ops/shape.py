@@ -129,9 +129,13 @@ class Identity(ImportOp):
     """Dropped at import; Dropout is the identity at inference."""
 
     onnx_types = ("Identity", "Dropout")
+    takes_sequences = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
+        if node.op_type == "Identity" and node.sequences:
+            node.alias(node.sequence(0))
+            return
         x = node.input(0)
         if node.op_type == "Dropout":
             training = node.optional(2) is not None and node.constant(2, "training_mode").any()

@@ -16,6 +16,7 @@ from nn2wasm.passes.rescale import rescale
 from nn2wasm.passes.sign_bytes import sign_bytes
 from nn2wasm.passes.strip_io import strip_io
 from nn2wasm.passes.tabulate import tabulate
+from nn2wasm.passes.tie_states import tie_states
 
 PIPELINE: tuple[Pass, ...] = (
     drop_dead,
@@ -35,7 +36,8 @@ PIPELINE: tuple[Pass, ...] = (
     merge_views,
     drop_dead,
     feed_rows,
-    remove_constant_channels,  # last: it speaks of channels as they lie in memory
+    remove_constant_channels,  # it speaks of channels as they lie in memory
+    tie_states,  # last: nobody else need know of what stays between runs
 )
 
 __all__ = ["PIPELINE", "Pass", "PassLog", "PassOptions", "run_passes"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nn2wasm.ir import Graph
@@ -17,6 +17,7 @@ class PassOptions:
         fold_elements: largest constant that folding may make.
         io_integers: strip float quantizers at the network's inputs and outputs.
         feed_rows: the host hands the input over row by row.
+        states: outputs and the inputs that get them in the next run, by name.
         channel_multiple: constant channels are removed in a way that leaves multiples of it.
         disabled: names of passes to leave out; results do not change, only cost.
     """
@@ -24,6 +25,7 @@ class PassOptions:
     fold_elements: int = 2**24
     io_integers: bool = False
     feed_rows: bool = False
+    states: Mapping[str, str] = field(default_factory=dict)
     channel_multiple: int = 1
     disabled: frozenset[str] = frozenset()
 

@@ -1,7 +1,8 @@
 """Takes float quantizers off the network's border: the host hands over and receives integers.
 
 Rules: an input whose readers all quantize alike becomes their integers; an output that is
-dequantized becomes the integers before. Scale and zero point go to the module's description.
+dequantized becomes the integers before. Scale and zero point go to the module's description. What
+stays from run to run stays as it is.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ def strip_io(graph: Graph, options: PassOptions) -> int:
         edges = Edges(graph)
         readers = edges.readers(tensor)
         first = readers[0].op if readers else None
+        if tensor.name in options.states.values():
+            continue
         if not isinstance(first, Quantize) or edges.is_output(tensor):
             continue
         if not all(
@@ -38,6 +41,8 @@ def strip_io(graph: Graph, options: PassOptions) -> int:
         count += 1
     for index, tensor in enumerate(graph.outputs):
         edges = Edges(graph)
+        if graph.output_names[index] in options.states:
+            continue
         before = edges.producer(tensor, Dequantize)
         if before is None or edges.readers(tensor) or before.input(0) in graph.outputs:
             continue

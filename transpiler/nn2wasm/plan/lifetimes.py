@@ -24,6 +24,8 @@ def tensor_storages(
     holders: dict[Tensor, Storage] = {}
     for tensor in graph.inputs:
         holders[tensor] = _storage(tensor, -1, alignment)
+    for state in graph.states:
+        holders[state.kept] = _storage(state.kept, -1, alignment)
     index = -1
     for node in graph.nodes:
         if is_alias(node):
@@ -35,7 +37,7 @@ def tensor_storages(
             holders[tensor].end = steps[index]
         for tensor in node.outputs:
             holders[tensor] = _storage(tensor, steps[index], alignment)
-    for tensor in graph.outputs:
+    for tensor in (*graph.outputs, *(state.kept for state in graph.states)):
         holders[tensor].end = steps[-1] + 1 if steps else 0
     for call in calls:
         if call.lowering.in_place:

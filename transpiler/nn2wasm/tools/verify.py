@@ -113,6 +113,8 @@ def verify_model(
     else:
         session = load(module)
     with session:
+        if module is not None:
+            options = replace(options, state=options.state or _states_of(session))
         if module is not None or options.io_integers:
             compiled = _as_in_onnx(model, chosen, options, session)
         reference = open_reference(model, engine=engine)
@@ -158,6 +160,10 @@ def _as_in_onnx(model: ModelSource, target: Target, options: Options, session: S
     return plan_model(model, target, options)
 
 
+def _states_of(session: Session) -> dict[str, str]:
+    return {str(s["output"]): str(s["input"]) for s in session.metadata.get("states", ())}
+
+
 def same_results(
     model: ModelSource,
     module: str | os.PathLike[str],
@@ -169,7 +175,9 @@ def same_results(
     """Whether a module gives the same bytes as the model does when it is compiled now."""
     with load(module) as theirs:
         chosen = find_target(str(theirs.metadata["target"]))
-        compiled = plan_model(model, chosen, options or Options())
+        options = options or Options()
+        options = replace(options, state=options.state or _states_of(theirs))
+        compiled = plan_model(model, chosen, options)
         drawn = take_samples(compiled, samples, count)
         with load(build_artifact(generate(compiled), compiled.plan.target)) as ours:
             if ours.inputs != theirs.inputs:
@@ -250,9 +258,14 @@ def _compare(
         raise _another_model("outputs", len(reference.outputs), len(session.outputs))
     steps = _steps(compiled, session)
     meters = [Meter(unit=RELATIVE if step is None else STEPS, step=step or 1.0) for step in steps]
+    names = dict(zip(compiled.plan.graph.outputs, reference.outputs, strict=True))
+    states = {state.kept: names[state.source] for state in compiled.plan.graph.states}
+    kept = {t.name: np.zeros(t.shape, t.dtype.numpy) for t in states}
+    session.reset()
     for index, feeds in enumerate(drawn.feeds):
         progress(f"sample {index + 1} of {len(drawn.feeds)}")
-        theirs = reference.run(feeds)
+        theirs = reference.run({**feeds, **kept})
+        kept = {tensor.name: theirs[name] for tensor, name in states.items()}
         ours = session.run({i.name: _quantized(i, feeds[i.name]) for i in session.inputs})
         for info, name, meter in zip(session.outputs, reference.outputs, meters, strict=True):
             value = _labels_as_numbers(info, theirs[name])

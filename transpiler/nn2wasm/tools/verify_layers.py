@@ -120,7 +120,7 @@ def verify_layers(
     options = options or Options()
     disabled = options.disabled_passes | CHANGES_TENSORS
     compiled = plan_model(
-        model, chosen, replace(options, io_integers=False, disabled_passes=disabled)
+        model, chosen, replace(options, io_integers=False, state={}, disabled_passes=disabled)
     )
     wanted = list(tensor_names(compiled.plan.graph).values())
     reference = open_reference(model, engine=engine, wanted=wanted)
