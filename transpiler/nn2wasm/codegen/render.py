@@ -11,6 +11,7 @@ from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.kernels import KernelSet
 from nn2wasm.codegen.layers import LayerWriter, shape_text
 from nn2wasm.codegen.layout import comment_lines
+from nn2wasm.codegen.literals import c_string
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.ir import Tensor
 from nn2wasm.ops.linear import float_literal
@@ -119,7 +120,9 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
         "version": __version__,
         "target": plan.target.name,
         "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
-        "outputs": [_signature(tensor, output) for tensor, output in outputs],
+        "outputs": [
+            _signature(tensor, output) | _labels(plan, output) for tensor, output in outputs
+        ],
         "arena_bytes": plan.memory.arena_bytes,
         "weight_bytes": plan.weight_bytes,
         "macs": plan.macs,
@@ -154,6 +157,12 @@ def _signature(tensor: Tensor, name: str) -> dict[str, object]:
     }
 
 
+def _labels(plan: Plan, output: str) -> dict[str, object]:
+    """The names of an output's classes, where it has any."""
+    labels = plan.graph.output_labels.get(output)
+    return {"labels": list(labels)} if labels else {}
+
+
 def _port(plan: Plan, tensor: Tensor, name: str) -> dict[str, object]:
     """An input or output in the header."""
     quant = tensor.quant if tensor.quant is not None and tensor.quant.axis is None else None
@@ -163,7 +172,12 @@ def _port(plan: Plan, tensor: Tensor, name: str) -> dict[str, object]:
         zero_point, scale = int(quant.zero_point), float_literal(float(quant.scale))
         comment += f"; real = (q{offset_text(-zero_point)}) * {scale[:-1]}"
         macros = {"zero_point": zero_point, "scale": scale}
+    labels = plan.graph.output_labels.get(name, ()) if tensor in plan.graph.outputs else ()
+    if labels:
+        indices = "elements of the last axis" if tensor.dtype.is_float else "what its integers are"
+        comment += f"; LABELS names {indices}"
     return {
+        "labels": [c_string(label) for label in labels],
         "comment": comment_lines(comment, taken=len("Output 00: ")),
         "type": tensor.dtype.c_name,
         "count": prod(tensor.shape),

@@ -38,6 +38,8 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
     for record in model.nodes:
         _import_node(graph, record, tensors, producers, limits)
     for name in model.outputs:
+        if tensors[name].labels:
+            graph.output_labels[name] = tensors[name].labels
         graph.outputs.append(_output(graph, name, tensors[name]))
         graph.output_names.append(name)
     check(graph, "import")
@@ -66,6 +68,12 @@ def _import_node(
         limits.tensor_elements,
         producers,
     )
+    text = next((t for t in node.inputs if t is not None and t.holds_strings), None)
+    if text is not None and not op.reads_strings:
+        raise node.unsupported(
+            f"{quote(text.name)} holds strings, which only pass through a model here",
+            hint="classes and categories may be strings; see docs/operators.md",
+        )
     op.from_onnx(node)
     for name, tensor in zip(record.outputs, node.results, strict=True):
         if not name:

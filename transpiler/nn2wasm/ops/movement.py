@@ -55,6 +55,7 @@ class Movement(KernelOp):
     """An op whose kernel copies; elements of any type."""
 
     moves = True
+    reads_strings = True
     kernels = COPY
 
     def kernel_dtype(self, node: Node) -> str:

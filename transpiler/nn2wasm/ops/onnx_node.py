@@ -168,8 +168,18 @@ class OnnxNode:
             return tuple(float(v) for v in value)
         raise self.invalid(f"attribute {name} must be a list of numbers")
 
-    def attr_tensor(self, name: str) -> Array | None:
+    def attr_strings(self, name: str) -> tuple[str, ...] | None:
         value = self._attributes.get(name)
+        if value is None:
+            return None
+        if isinstance(value, tuple | list) and all(isinstance(v, str) for v in value):
+            return tuple(value)
+        raise self.invalid(f"attribute {name} must be a list of strings")
+
+    def attr_tensor(self, name: str, *, strings: bool = False) -> Array | None:
+        value = self._attributes.get(name)
+        if isinstance(value, np.ndarray) and value.dtype == object and not strings:
+            raise self.invalid(f"attribute {name} holds strings")
         if value is None or isinstance(value, np.ndarray):
             return value
         raise self.invalid(f"attribute {name} must be a tensor")
@@ -229,11 +239,15 @@ class OnnxNode:
     ) -> list[Tensor]:
         stem = f"{self.name}.{suffix}" if suffix else self.name
         folded = fold(op, inputs, self.fold_elements, self.describe())
+        labels = self._moved_labels(op, inputs)
         if folded is not None:
-            return [
+            constants = [
                 self.graph.constant(f"{stem}_folded", data, quant)
                 for data, quant in zip(folded, [*quants, *[None] * len(folded)], strict=False)
             ]
+            for tensor in constants:
+                tensor.labels = labels
+            return constants
         node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
         for tensor in node.outputs:
             if tensor.element_count > self.tensor_elements:
@@ -244,12 +258,22 @@ class OnnxNode:
                         ("limit", f"{self.tensor_elements} elements"),
                     ],
                 )
+            tensor.labels = labels
             self._producers[tensor] = node
         self.graph.nodes.append(node)
         if op.moves and len(node.outputs) >= 1 and node.inputs and node.inputs[0] is not None:
             for tensor in node.outputs:
                 tensor.quant = tensor.quant or moved_quant(node)
         return node.outputs
+
+    def _moved_labels(self, op: Op, inputs: Sequence[Tensor | None]) -> tuple[str, ...]:
+        """Strings that only move stay strings."""
+        found = {t.labels for t in inputs if t is not None and t.holds_strings}
+        if not op.moves or not found:
+            return ()
+        if len(found) > 1:
+            raise self.unsupported("strings of different constants together")
+        return found.pop()
 
 
 def moved_quant(node: Node) -> QuantParams | None:

@@ -21,9 +21,11 @@ class ImportOp(Op):
 
     Class attributes:
         onnx_types: operator types, "com.microsoft.QGemm" where the domain is not ONNX's own.
+        reads_strings: its inputs may be strings, which are indices into `Tensor.labels`.
     """
 
     onnx_types: ClassVar[tuple[str, ...]] = ()
+    reads_strings: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

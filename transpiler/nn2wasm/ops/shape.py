@@ -24,6 +24,7 @@ class Reshape(ImportOp):
 
     onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     moves = True
+    reads_strings = True
 
     shape: Shape
 
@@ -129,6 +130,7 @@ class Identity(ImportOp):
     """Dropped at import; Dropout is the identity at inference."""
 
     onnx_types = ("Identity", "Dropout")
+    reads_strings = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -151,8 +153,10 @@ class Constant(ImportOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
-        if (value := node.attr_tensor("value")) is not None:
+        if (value := node.attr_tensor("value", strings=True)) is not None:
             data = value
+        elif (texts := node.attr_strings("value_strings")) is not None:
+            data = np.asarray(texts, object)
         elif node.has("value_float"):
             data = np.asarray(node.attr_float("value_float", 0.0), np.float32)
         elif node.has("value_int"):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from nn2wasm.codegen.literals import c_string
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.errors import InternalError
 from nn2wasm.resources import data_folder
@@ -212,14 +213,8 @@ def _compile_flags(tree: SourceTree, target: Target, *, strict: bool) -> Sequenc
 
 def _c_text(symbol: str, text: str) -> str:
     """A C file that defines `symbol` as `text`; octal escapes keep any content harmless."""
-    data = text.encode("utf-8")
     lines = [f"extern const char {symbol}[];", f"const char {symbol}[] ="]
-    for start in range(0, len(data), 64):
-        chunk = data[start : start + 64]
-        lines.append('    "' + "".join(_c_character(byte) for byte in chunk) + '"')
+    for start in range(0, len(text), 64):
+        chunk = text[start : start + 64]
+        lines.append(f"    {c_string(chunk)}")
     return "\n".join(lines) + ";\n"
-
-
-def _c_character(byte: int) -> str:
-    plain = byte in b" ,:{}[]._-" or (byte < 128 and chr(byte).isalnum())
-    return chr(byte) if plain else f"\\{byte:03o}"
