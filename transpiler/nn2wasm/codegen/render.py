@@ -22,6 +22,8 @@ from nn2wasm.target import FROM_HOST, RESIDENT
 from nn2wasm.version import __version__
 
 ABI = 1
+TINY_LAYERS, TINY_WORK = 8, 64
+"""Layers, and their products and elements together, up to which calls cost more than they do."""
 
 
 def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> SourceTree:
@@ -36,6 +38,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     writer = LayerWriter(plan, identifier(name), embed, KernelSet(plan.calls))
     layers = [layer for segment in plan.segments for layer in writer.layers(segment)]
     metadata = describe(plan, name, model_sha256)
+    tiny = 0 < len(layers) <= TINY_LAYERS and _work(plan) <= TINY_WORK
     context: dict[str, object] = {
         "version": __version__,
         "target": plan.target.name,
@@ -58,6 +61,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "any_shared": writer.kernels.any_shared,
         "layers": layers,
         "many_layers": len(layers) > 1,
+        "tiny": tiny,
         "feed": _feed(plan, layers),
         "reads_weights": plan.target.weights != RESIDENT,
         "file_bytes": len(writer.weights),
@@ -74,7 +78,15 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     if plan.target.weights == FROM_HOST:
         digest = hashlib.sha256(weights).hexdigest()
         metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
-    return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights)
+    return SourceTree(
+        writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights, tiny=tiny
+    )
+
+
+def _work(plan: Plan) -> int:
+    """What layers do, roughly: products, and elements written."""
+    written = sum(tensor.element_count for call in plan.calls for tensor in call.node.outputs)
+    return plan.macs + written
 
 
 def _feed(plan: Plan, layers: list[dict[str, object]]) -> dict[str, object] | None:
@@ -127,8 +139,13 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
         "weight_bytes": plan.weight_bytes,
         "macs": plan.macs,
         "model_sha256": model_sha256,
-        "weights": plan.target.weights,
-    } | _fed(plan)
+    } | _weights(plan) | _fed(plan)
+
+
+def _weights(plan: Plan) -> dict[str, object]:
+    """Where constants are, if not in memory."""
+    where = plan.target.weights
+    return {} if where == RESIDENT else {"weights": where}
 
 
 def _fed(plan: Plan) -> dict[str, object]:
@@ -146,15 +163,11 @@ def _fed(plan: Plan) -> dict[str, object]:
 
 
 def _signature(tensor: Tensor, name: str) -> dict[str, object]:
+    about = {"name": name, "dtype": tensor.dtype.value, "shape": list(tensor.shape)}
     quant = tensor.quant
-    per_tensor = quant is not None and quant.axis is None
-    return {
-        "name": name,
-        "dtype": tensor.dtype.value,
-        "shape": list(tensor.shape),
-        "scale": float(quant.scale) if quant is not None and per_tensor else None,
-        "zero_point": int(quant.zero_point) if quant is not None and per_tensor else None,
-    }
+    if quant is not None and quant.axis is None:
+        about |= {"scale": float(quant.scale), "zero_point": int(quant.zero_point)}
+    return about
 
 
 def _labels(plan: Plan, output: str) -> dict[str, object]:

@@ -116,6 +116,8 @@ FUNCTIONS: dict[str, Function] = {
 
 BLOCK = 16
 """Elements at a time, four vectors: they share factors."""
+FEW = 8
+"""Elements up to which compilers write a long function once for each, if they are let."""
 VECTORS: dict[str, str] = {
     "HardSigmoid": "nn_clamp4(p0 * v + p1, 0.0f, 1.0f)",
     "HardSwish": "v * nn_clamp4(v * 0.166666667f + 0.5f, 0.0f, 1.0f)",
@@ -196,6 +198,7 @@ class Unary(KernelOp):
             "function": self.function,
             "expression": FUNCTIONS[self.function].c,
             "params": params,
+            "rolled": self.function in VECTORS and x.element_count <= FEW,
         }
         lead = {0: stream_lead(x.element_count, 4, 4)}
         if kernel.needs:
