@@ -7,7 +7,8 @@
     probabilities    from the scores by Platt's sigmoid, and from those of all pairs by the second
                      method of Wu, Lin and Weng (2004), which iterates until nothing moves much.
 
-Without support vectors the coefficients are a linear model (liblinear). All sums are float32.
+Without support vectors the coefficients are a linear model (liblinear). All numbers are float32;
+the sum of a score keeps what rounding loses, as onnxruntime's in double does.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class PairScores(KernelOp):
         return [TensorType(x.dtype, (x.shape[0], self.pairs))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
-        values, coefficients, rho = (np.asarray(array) for array in inputs)
+        values, coefficients, rho = (np.asarray(array, np.float64) for array in inputs)
         first = np.cumsum((0, *self.vectors))
         scores = []
         for i in range(len(self.vectors)):
