@@ -39,9 +39,7 @@ def test_trees(network: Network, built: Builder) -> None:
     compare(network, built(network).module, EXACT)
 
 
-@pytest.mark.parametrize(
-    "network", named("skl_*", without=(*(f"skl_{p}" for p in SUMS), *ABOVE))
-)
+@pytest.mark.parametrize("network", named("skl_*", without=(*(f"skl_{p}" for p in SUMS), *ABOVE)))
 def test_other_models(network: Network, built: Builder) -> None:
     compare(network, built(network).module, CLOSE)
 

@@ -7,9 +7,10 @@ import pytest
 from cases import ML, Case, compare, model_of, refuse
 from tolerance import CLOSE
 
-from nn2wasm.api import plan_model
+from nn2wasm.api import Options, generate, plan_model
 from nn2wasm.errors import InvalidModel, UnsupportedFeature
 from nn2wasm.target import find_target
+from nn2wasm.toolchain import build_artifact
 
 rng = np.random.default_rng(13)
 X = rng.normal(size=(12, 5)).astype(np.float32)
@@ -162,3 +163,23 @@ def test_classes_that_are_counted_need_no_names() -> None:
     assert plan_model(model_of([plain]), find_target("wasm")).plan.graph.output_labels == {}
     named = plan_model(model_of([LINEAR[8]]), find_target("wasm")).plan.graph.output_labels
     assert named == {"4_4_NONE_y1": ("4", "5", "6", "7")}
+
+
+def article() -> Case:
+    """Two inputs, two classes, as scikit-learn's LogisticRegression is exported."""
+    return case("article", "LinearClassifier", X[:1, :2], classlabels_ints=[0, 1],
+                coefficients=[-1.395, 0.474, 1.395, -0.474], intercepts=[-0.846, 0.846],
+                post_transform="LOGISTIC")  # fmt: skip
+
+
+def test_a_logistic_regression_of_two_inputs_is_below_a_kilobyte() -> None:
+    compiled = plan_model(model_of([article()]), find_target("wasm"), Options(name="logreg"))
+    assert len(build_artifact(generate(compiled), compiled.plan.target)) < 1024
+
+
+def test_its_label_does_not_lie_over_its_inputs() -> None:
+    """A second run on inputs that are not written again would compute with subnormal numbers."""
+    plan = plan_model(model_of([article()]), find_target("wasm")).plan
+    (x,), (label, _) = plan.graph.inputs, plan.graph.outputs
+    offsets = plan.memory.offsets
+    assert offsets[label] + label.bytes <= offsets[x] or offsets[x] + x.bytes <= offsets[label]

@@ -68,6 +68,8 @@ def _facts(info: TensorInfo, value: Array, samples: int) -> dict[str, object]:
         "minimum": value.min().item() if value.size else None,
         "maximum": value.max().item() if value.size else None,
     }
+    if info.labels and not info.dtype.is_float:
+        facts["labels"] = [_label(info, int(index)) for index in value.reshape(-1)]
     return facts if top is None else facts | {"top1": top}
 
 

@@ -171,6 +171,8 @@ def _port(about: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _meaning(about: Mapping[str, Any]) -> str:
+    if about.get("labels"):
+        return "its elements have the names" if "f" in about["dtype"] else "an index into names"
     if about.get("scale") is None:
         return ""
     zero_point = about["zero_point"]

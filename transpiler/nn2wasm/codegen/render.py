@@ -37,6 +37,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     """
     writer = LayerWriter(plan, identifier(name), embed, KernelSet(plan.calls))
     layers = [layer for segment in plan.segments for layer in writer.layers(segment)]
+    kernels = writer.kernels.texts()
     metadata = describe(plan, name, model_sha256)
     tiny = 0 < len(layers) <= TINY_LAYERS and _work(plan) <= TINY_WORK
     context: dict[str, object] = {
@@ -57,11 +58,13 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "constants": writer.constants,
         "guards": list(dict.fromkeys(g for c in plan.calls if (g := c.choice.kernel.guard))),
         "headers": list(dict.fromkeys(h for c in plan.calls for h in c.choice.kernel.headers)),
-        "kernels": writer.kernels.texts(),
+        "kernels": kernels,
         "any_shared": writer.kernels.any_shared,
+        "any_rolled": any("NN_ROLLED" in text for text in kernels),
         "layers": layers,
         "many_layers": len(layers) > 1,
         "tiny": tiny,
+        "calls_layers": bool(layers) and not tiny,
         "feed": _feed(plan, layers),
         "reads_weights": plan.target.weights != RESIDENT,
         "file_bytes": len(writer.weights),
@@ -126,20 +129,24 @@ def _steps(layers: list[dict[str, object]]) -> Iterator[dict[str, object]]:
 def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
     """What a module tells about itself; see docs/abi.md."""
     outputs = zip(plan.graph.outputs, plan.graph.output_names, strict=True)
-    return {
-        "abi": ABI,
-        "model": name,
-        "version": __version__,
-        "target": plan.target.name,
-        "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
-        "outputs": [
-            _signature(tensor, output) | _labels(plan, output) for tensor, output in outputs
-        ],
-        "arena_bytes": plan.memory.arena_bytes,
-        "weight_bytes": plan.weight_bytes,
-        "macs": plan.macs,
-        "model_sha256": model_sha256,
-    } | _weights(plan) | _fed(plan)
+    return (
+        {
+            "abi": ABI,
+            "model": name,
+            "version": __version__,
+            "target": plan.target.name,
+            "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
+            "outputs": [
+                _signature(tensor, output) | _labels(plan, output) for tensor, output in outputs
+            ],
+            "arena_bytes": plan.memory.arena_bytes,
+            "weight_bytes": plan.weight_bytes,
+            "macs": plan.macs,
+            "model_sha256": model_sha256,
+        }
+        | _weights(plan)
+        | _fed(plan)
+    )
 
 
 def _weights(plan: Plan) -> dict[str, object]:
@@ -163,7 +170,11 @@ def _fed(plan: Plan) -> dict[str, object]:
 
 
 def _signature(tensor: Tensor, name: str) -> dict[str, object]:
-    about = {"name": name, "dtype": tensor.dtype.value, "shape": list(tensor.shape)}
+    about: dict[str, object] = {
+        "name": name,
+        "dtype": tensor.dtype.value,
+        "shape": list(tensor.shape),
+    }
     quant = tensor.quant
     if quant is not None and quant.axis is None:
         about |= {"scale": float(quant.scale), "zero_point": int(quant.zero_point)}

@@ -269,6 +269,7 @@ class Clip(KernelOp):
             "count": x.element_count,
             "function": "Clip",
             "expression": "nn_clamp(v, p0, p1)",
+            "rolled": False,
             "params": [
                 {"name": "p0", "value": float_literal(self.lo)},
                 {"name": "p1", "value": float_literal(self.hi)},

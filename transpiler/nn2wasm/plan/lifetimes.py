@@ -9,7 +9,6 @@ from nn2wasm.ops.shape import is_alias
 from nn2wasm.plan.call import Call
 from nn2wasm.plan.memory import Storage
 
-
 SMALL = 64
 """Bytes of all tensors up to which inputs outlive the run where an output is integers: a second run
 on a number that a label lies over computes with subnormal numbers, and takes many times as long.
