@@ -6,8 +6,9 @@ import nn2wasm.ops  # registers the operations
 from nn2wasm.errors import UnsupportedOp, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
-from nn2wasm.ir import Graph, Node, Op, Tensor
+from nn2wasm.ir import DType, Graph, Node, Op, Tensor
 from nn2wasm.ir.check import check
+from nn2wasm.ops.cast import Cast, as_single
 from nn2wasm.ops.movement import Expand
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import find_op
@@ -74,7 +75,13 @@ def _import_node(
             f"{quote(text.name)} holds strings, which only pass through a model here",
             hint="classes and categories may be strings; see docs/operators.md",
         )
+    doubles = [t for t in node.inputs if t is not None and t.dtype is DType.F64]
+    narrow = not op.reads_doubles and not all(tensor.is_constant for tensor in doubles)
+    if narrow:
+        node.inputs = [as_single(node, t) if t in doubles else t for t in node.inputs]
     op.from_onnx(node)
+    if narrow:
+        node.results = [_as_double(node, tensor) for tensor in node.results]
     for name, tensor in zip(record.outputs, node.results, strict=True):
         if not name:
             continue
@@ -84,6 +91,12 @@ def _import_node(
             tensor.name = graph.fresh(name)
             tensor.source = name
         tensors[name] = tensor
+
+
+def _as_double(node: OnnxNode, tensor: Tensor | None) -> Tensor | None:
+    if tensor is None or tensor.dtype is not DType.F32:
+        return tensor
+    return node.add(Cast(DType.F64), [tensor], suffix="double")
 
 
 def _output(graph: Graph, name: str, tensor: Tensor) -> Tensor:

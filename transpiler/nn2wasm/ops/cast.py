@@ -34,6 +34,7 @@ class Cast(KernelOp):
     onnx_types = ("Cast", "CastLike")
     elementwise = True
     reads_strings = True
+    reads_doubles = True
     kernels = (Kernel(symbol="nn_cast__scalar", template="cast/any__scalar.c.j2", dtype="any"),)
 
     dtype: DType
@@ -92,6 +93,16 @@ class Cast(KernelOp):
         }
         lead = stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)
         return Lowering(context=context, lead={0: lead})
+
+
+def as_single(node: OnnxNode, tensor: Tensor) -> Tensor:
+    """A float64 tensor in float32: what it was made of, where that is float32."""
+    producer = node.producer(tensor)
+    if producer is not None and isinstance(producer.op, Cast):
+        source = producer.input(0)
+        if source.dtype is DType.F32:
+            return source
+    return node.add(Cast(DType.F32), [tensor], suffix="single")
 
 
 def _cast_strings(node: OnnxNode, x: Tensor, code: int) -> None:

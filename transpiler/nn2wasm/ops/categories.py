@@ -66,6 +66,7 @@ class LabelEncoder(ImportOp):
 
     onnx_types = ("ai.onnx.ml.LabelEncoder", "ai.onnx.ml.CategoryMapper")
     reads_strings = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -158,6 +159,7 @@ class OneHotEncoder(ImportOp):
 
     onnx_types = ("ai.onnx.ml.OneHotEncoder",)
     reads_strings = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -25,6 +25,7 @@ class ArrayFeatureExtractor(ImportOp):
 
     onnx_types = ("ai.onnx.ml.ArrayFeatureExtractor",)
     reads_strings = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -51,6 +52,7 @@ class FeatureVectorizer(ImportOp):
     """Inputs beside each other as float32, each cut or filled with 0 to its given width."""
 
     onnx_types = ("ai.onnx.ml.FeatureVectorizer",)
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -27,6 +27,7 @@ class LinearModel(ImportOp):
     """Becomes Gemm and what follows it."""
 
     onnx_types = ("ai.onnx.ml.LinearClassifier", "ai.onnx.ml.LinearRegressor")
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -56,6 +56,7 @@ class Movement(KernelOp):
 
     moves = True
     reads_strings = True
+    reads_doubles = True
     kernels = COPY
 
     def kernel_dtype(self, node: Node) -> str:

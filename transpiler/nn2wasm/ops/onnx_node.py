@@ -101,21 +101,22 @@ class OnnxNode:
 
     def is_static(self, tensor: Tensor) -> bool:
         """A constant, or what an operation that is not folded at once makes of constants."""
-        producer = self._producer(tensor)
+        producer = self.producer(tensor)
         if producer is None:
             return tensor.is_constant
         return not producer.op.eager and all(t.is_constant for t in producer.present_inputs)
 
     def static(self, index: int, what: str) -> Array:
         """Values of an input that is static."""
-        producer = self._producer(self.input(index))
+        producer = self.producer(self.input(index))
         if producer is not None and not producer.op.eager:
             arrays = fold(producer.op, producer.inputs, self.fold_elements, what, lazy=True)
             if arrays is not None:
                 return arrays[0]
         return self.constant(index, what)
 
-    def _producer(self, tensor: Tensor) -> Node | None:
+    def producer(self, tensor: Tensor) -> Node | None:
+        """The node that computes a tensor, None for constants and inputs."""
         return self._producers.get(tensor)
 
     def give_meaning(self, tensor: Tensor, quant: QuantParams) -> None:
@@ -126,7 +127,7 @@ class OnnxNode:
             if one.quant is not None or one.is_constant:
                 continue
             one.quant = quant
-            producer = self._producer(one)
+            producer = self.producer(one)
             if producer is not None and producer.op.moves:
                 pending += [t for t in producer.present_inputs if t.dtype is one.dtype]
 

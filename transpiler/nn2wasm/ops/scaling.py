@@ -27,6 +27,7 @@ class Scaler(ImportOp):
     """(x − offset) · scale; becomes Sub and Mul."""
 
     onnx_types = ("ai.onnx.ml.Scaler",)
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -67,6 +68,7 @@ class Normalizer(KernelOp):
     """
 
     onnx_types = ("ai.onnx.ml.Normalizer",)
+    reads_doubles = True
     kernels = (
         Kernel(
             symbol="nn_normalize_f32__scalar",
@@ -127,6 +129,7 @@ class Imputer(KernelOp):
     """
 
     onnx_types = ("ai.onnx.ml.Imputer",)
+    reads_doubles = True
     kernels = (Kernel(symbol="nn_impute__scalar", template="impute/any__scalar.c.j2", dtype="any"),)
 
     replaced: float
@@ -197,8 +200,6 @@ class Binarizer(ImportOp):
             if not math.isfinite(threshold):
                 raise node.unsupported(f"the threshold {threshold}")
             threshold = min(max(math.floor(threshold), x.dtype.minimum), x.dtype.maximum)
-        if x.dtype is DType.F64:
-            raise node.unsupported("elements of type f64", hint="cast them to float32")
         limit = node.value(np.asarray(threshold, x.dtype.numpy), "threshold")
         truth = node.add(Binary("Greater"), [x, limit], suffix="above")
         node.emit(Cast(x.dtype), [truth])

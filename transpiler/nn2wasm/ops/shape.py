@@ -25,6 +25,7 @@ class Reshape(ImportOp):
     onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     moves = True
     reads_strings = True
+    reads_doubles = True
 
     shape: Shape
 
@@ -131,6 +132,7 @@ class Identity(ImportOp):
 
     onnx_types = ("Identity", "Dropout")
     reads_strings = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

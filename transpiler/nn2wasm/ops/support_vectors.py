@@ -51,6 +51,7 @@ class KernelValues(KernelOp):
     """
 
     onnx_types = ("ai.onnx.ml.SVMClassifier", "ai.onnx.ml.SVMRegressor")
+    reads_doubles = True
     kernels = (
         Kernel(symbol="nn_svm_kernel_f32__scalar", template="svm/values__scalar.c.j2", dtype="f32"),
     )

@@ -55,6 +55,7 @@ class TreeEnsemble(KernelOp):
         f"ai.onnx.ml.{name}"
         for name in ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
     )
+    reads_doubles = True
     kernels = (
         Kernel(symbol="nn_trees_f32__scalar", template="trees/any__scalar.c.j2", dtype="f32"),
         Kernel(symbol="nn_trees_f64__scalar", template="trees/any__scalar.c.j2", dtype="f64"),
