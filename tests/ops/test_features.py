@@ -76,6 +76,7 @@ VECTORS = [
     case("pick_scalar", "ArrayFeatureExtractor", X, np.asarray(2), constants=(1,)),
     case("pick_line", "ArrayFeatureExtractor", X[0], np.int64([[1, 2]]), constants=(1,)),
     case("pick_deep", "ArrayFeatureExtractor", floats(2, 3, 4), np.int64([2]), constants=(1,)),
+    case("both_computed", "ArrayFeatureExtractor", floats(2, 3, 4), np.int64([2, 0])),
     case("look_up", "ArrayFeatureExtractor", np.float32([2.5, 1.5, 0.5]),
          np.int64([[2, 0, 1, 1]]), constants=(0,)),
     case("look_up_same", "ArrayFeatureExtractor", np.int64([0, 1, 2]), np.int64([2, 0]),
@@ -236,8 +237,6 @@ def test_broken_features_are_refused(broken: Case, match: str) -> None:
 
 
 def test_what_is_not_compiled_says_so() -> None:
-    both = case("both", "ArrayFeatureExtractor", X, np.int64([1]))
-    refuse(UnsupportedFeature, both, "computed at run time")
     refuse(UnsupportedFeature, case("odd", "Scaler", np.int8([1]), scale=[2.0]), "type s8")
 
 

@@ -21,7 +21,7 @@ from nn2wasm.ops.slicing import Gather, Slice
 
 
 class ArrayFeatureExtractor(ImportOp):
-    """Elements of the last axis at indices, which are constant or look up a constant."""
+    """Elements of the last axis at indices. Those that are computed end at the axis' ends."""
 
     onnx_types = ("ai.onnx.ml.ArrayFeatureExtractor",)
     reads_strings = True
@@ -38,12 +38,10 @@ class ArrayFeatureExtractor(ImportOp):
             if not flat or not all(0 <= value < x.shape[-1] for value in flat):
                 raise node.invalid(f"an index outside the last axis of {list(x.shape)}")
             y = node.add(Gather(len(x.shape) - 1, tuple(flat), (count,)), [x], suffix="picked")
-        elif x.is_constant and len(x.shape) == 1:
+        else:
             if index.dtype is not DType.S64:
                 index = node.add(Cast(DType.S64), [index], suffix="wide")
             y = look_up(node, node.add(Reshape((count,)), [index], suffix="flat"), x, "picked")
-        else:
-            raise node.unsupported("indices computed at run time into what is computed, too")
         shape = (1, count) if len(x.shape) == 1 else y.shape
         node.alias(y if y.shape == shape else node.add(Reshape(shape), [y], suffix="line"))
 

@@ -1,4 +1,4 @@
-"""A table looked up with indices that are computed: y[i] = table[index[i]].
+"""Tables looked up with indices that are computed: y[…][i] = table[…][index[i]].
 
 What a classifier's index becomes where its labels are other numbers than 0, 1, 2 … An index below
 the table gives its first entry, one behind it its last.
@@ -6,6 +6,7 @@ the table gives its first entry, one behind it its last.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from nn2wasm.ops.registry import KernelOp
 
 @dataclass(frozen=True)
 class Lookup(KernelOp):
-    """Inputs: indices of 64 bits, the table, a constant of one axis."""
+    """Inputs: indices of 64 bits; the table, whose last axis they are of."""
 
     kernels = (Kernel(symbol="nn_lookup__scalar", template="lookup/any__scalar.c.j2", dtype="any"),)
 
@@ -27,11 +28,11 @@ class Lookup(KernelOp):
         index, table = inputs
         assert index is not None
         assert table is not None
-        return [TensorType(table.dtype, index.shape)]
+        return [TensorType(table.dtype, (*table.shape[:-1], *index.shape))]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         index, table = np.asarray(inputs[0]), np.asarray(inputs[1])
-        return [table[np.clip(index, 0, len(table) - 1)]]
+        return [table[..., np.clip(index, 0, table.shape[-1] - 1)]]
 
     def kernel_dtype(self, node: Node) -> str:
         return "any"
@@ -39,16 +40,21 @@ class Lookup(KernelOp):
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         index, table = node.input(0), node.input(1)
         context = {
+            "tables": math.prod(table.shape[:-1]),
+            "entries": table.shape[-1],
             "count": index.element_count,
             "type": table.dtype.c_name,
-            "last": table.element_count - 1,
+            "last": table.shape[-1] - 1,
         }
-        return Lowering(context=context, constants={"table": table.value})
+        if table.is_constant:
+            return Lowering(context=context, constants={"table": table.value})
+        return Lowering(context=context, arguments=(0, 1))
 
 
 def look_up(node: OnnxNode, index: Tensor, table: Tensor, suffix: str) -> Tensor:
     """The entries of a table at indices of 64 bits; the indices themselves where they are those."""
-    if table.dtype is DType.S64 and np.array_equal(table.value, np.arange(table.element_count)):
+    counts = table.is_constant and table.dtype is DType.S64 and len(table.shape) == 1
+    if counts and np.array_equal(table.value, np.arange(table.element_count)):
         found = index
     else:
         found = node.add(Lookup(), [index, table], suffix=suffix)
