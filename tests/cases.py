@@ -31,6 +31,7 @@ from nn2wasm.toolchain import build_artifact
 from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
 MICROSOFT = "com.microsoft"
+ML = "ai.onnx.ml"
 LINEAR_TARGETS = pytest.mark.parametrize(
     "target",
     [
@@ -60,6 +61,7 @@ class Case:
         inputs: arrays that are fed at run time, None where an input is left out.
         constants: positions of inputs that are initializers.
         opset: of ONNX.
+        ml_opset: of ai.onnx.ml.
         domain: of the operator.
         tolerance: against the reference.
         reference: "ort", "onnx", or the expected output.
@@ -72,6 +74,7 @@ class Case:
     inputs: Sequence[np.ndarray | None]
     constants: Sequence[int] = ()
     opset: int = 17
+    ml_opset: int = 3
     domain: str = ""
     tolerance: Tolerance = CLOSE
     reference: Any = "ort"
@@ -104,7 +107,11 @@ def model_of(cases: Sequence[Case]) -> onnx.ModelProto:
         )
         outputs += [onnx.ValueInfoProto(name=name) for name in results]
     graph = helper.make_graph(nodes, "cases", inputs, outputs, initializers)
-    imports = [helper.make_opsetid("", cases[0].opset), helper.make_opsetid(MICROSOFT, 1)]
+    imports = [
+        helper.make_opsetid("", cases[0].opset),
+        helper.make_opsetid(MICROSOFT, 1),
+        helper.make_opsetid(ML, cases[0].ml_opset),
+    ]
     return helper.make_model(graph, opset_imports=imports, ir_version=10)
 
 
@@ -178,16 +185,16 @@ _GROUPS: dict[int, Sequence[Case]] = {}
 
 
 @once
-def _answers(group: int, opset: int, target: str) -> dict[str, np.ndarray]:
-    """What the cases of a list give that share an opset; `group` is the list's id."""
-    cases = [case for case in _GROUPS[group] if case.opset == opset]
+def _answers(group: int, opset: tuple[int, int], target: str) -> dict[str, np.ndarray]:
+    """What the cases of a list give that share opsets; `group` is the list's id."""
+    cases = [case for case in _GROUPS[group] if (case.opset, case.ml_opset) == opset]
     return run(model_of(cases), feeds_of(cases), target)
 
 
 def compare(case: Case, cases: Sequence[Case], target: str = "wasm") -> None:
     """The case's outputs, from the model of all cases of its opset, against the reference."""
     _GROUPS[id(cases)] = cases
-    answers = _answers(id(cases), case.opset, target)
+    answers = _answers(id(cases), (case.opset, case.ml_opset), target)
     for index, expected in enumerate(reference_outputs(case)):
         actual = answers[f"{case.name}_y{index}"]
         assert actual.dtype == expected.dtype

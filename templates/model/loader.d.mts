@@ -31,6 +31,7 @@ export interface TensorInfo {
   /** Of a quantized tensor: real = (q - zero_point) * scale. */
   readonly scale?: number | null;
   readonly zero_point?: number | null;
+  /** Names of classes: what an output's integers are indices into; of floats, the last axis. */
   readonly labels?: readonly string[] | null;
 }
 

@@ -13,6 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from nn2wasm.errors import DynamicShape, InvalidModel, UnsupportedFeature
+from nn2wasm.frontends.limits import Limits
+from nn2wasm.frontends.onnx_import import import_onnx
 from nn2wasm.frontends.onnx_model import OnnxModel, OnnxValue, read_model
 from nn2wasm.ir.dtype import DType
 
@@ -216,13 +218,30 @@ def test_sparse_constant_becomes_dense(indices: np.ndarray) -> None:
     assert read_model(proto).initializers["w"].tolist() == [[0, 7, 0], [0, 0, 9]]
 
 
-def test_string_constant_matters_only_where_it_is_read() -> None:
-    text = helper.make_tensor("labels", TensorProto.STRING, [1], [b"cat"])
+def test_string_constant_matters_only_where_it_is_computed_with() -> None:
+    text = helper.make_tensor("labels", TensorProto.STRING, [2, 1], [b"cat", "Kätzchen".encode()])
     proto = relu([1])
     proto.graph.initializer.append(text)
-    assert read_model(proto).initializers == {}
-    with pytest.raises(UnsupportedFeature, match=r"'labels' has elements of type string.*'Add_0'"):
+    model = read_model(proto)
+    assert model.initializers["labels"].tolist() == [["cat"], ["Kätzchen"]]
+    import_onnx(model, Limits())
+    with pytest.raises(UnsupportedFeature, match=r"'Add_0': 'labels' holds strings"):
+        import_onnx(read_model(with_constant(text)), Limits())
+
+
+def test_string_constant_of_another_length_is_refused() -> None:
+    text = TensorProto(name="labels", data_type=TensorProto.STRING, dims=[2], string_data=[b"cat"])
+    with pytest.raises(InvalidModel, match="holds 1 strings for the shape"):
         read_model(with_constant(text))
+
+
+def test_constant_of_an_unknown_type_matters_only_where_it_is_read() -> None:
+    number = helper.make_tensor("odd", TensorProto.COMPLEX64, [1], [1j])
+    proto = relu([1])
+    proto.graph.initializer.append(number)
+    assert read_model(proto).initializers == {}
+    with pytest.raises(UnsupportedFeature, match=r"'odd' has elements of type complex64.*'Add_0'"):
+        read_model(with_constant(number))
 
 
 def test_external_data(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from nn2wasm.errors import UnsupportedFeature
 
 SOURCES = {
     "f32": np.float32([0, -0.0, 0.49, -0.51, 1.5, -1.5, 2.5, 99.99, -99.99, 126.9]),
+    "f64": np.float64([0, -0.0, 0.49, -0.51, 1.5, -1.5, 0.1, 99.99, -99.99, 126.9]),
     "s32": np.int32([0, 1, -1, 127, -128, 2**31 - 1, -(2**31), 16777217, 77, -77]),
     "s64": np.int64([0, 1, -1, 127, -128, 2**31 - 1, -(2**31), 2**40 + 5, -(2**40), 9]),
     "s8": np.int8([0, 1, -1, 127, -128, 5, 6, 7, 8, 9]),
@@ -19,6 +20,7 @@ SOURCES = {
 }
 TARGETS = {
     "f32": np.float32,
+    "f64": np.float64,
     "s32": np.int32,
     "s64": np.int64,
     "s8": np.int8,
@@ -32,7 +34,7 @@ TARGETS = {
 
 def cast(source: str, target: str) -> Case:
     x, dtype = SOURCES[source], np.dtype(TARGETS[target])
-    if source == "f32" and target in ("u8", "u16", "u32"):
+    if source in ("f32", "f64") and target in ("u8", "u16", "u32"):
         x = np.abs(x)
     code = helper.np_dtype_to_tensor_dtype(dtype)
     return Case(
@@ -100,5 +102,5 @@ def test_cast_like_and_the_same_type(case: Case) -> None:
 
 def test_refused() -> None:
     x = np.float32([1])
-    refuse(UnsupportedFeature, Case("bad", "Cast", {"to": TensorProto.DOUBLE}, [x]), "float64")
-    refuse(UnsupportedFeature, Case("bad", "Cast", {"to": TensorProto.STRING}, [x]), "code 8")
+    refuse(UnsupportedFeature, Case("bad", "Cast", {"to": TensorProto.STRING}, [x]), "to strings")
+    refuse(UnsupportedFeature, Case("bad", "Cast", {"to": 77}, [x]), "code 77")

@@ -114,4 +114,3 @@ def test_between_quantizers_is_a_table(op: str, dtype: type) -> None:
 
 def test_refused() -> None:
     refuse(UnsupportedFeature, Case("bad", "Exp", {}, [np.int32([1])], opset=14), "s32")
-    refuse(UnsupportedFeature, Case("bad", "Exp", {}, [np.float64([1])], opset=14), "f64")

@@ -157,9 +157,7 @@ def test_finish_writes_our_sections_and_no_others():
     wasm = WasmFile.parse(finished)
     customs = [s.name for s in wasm.sections if s.id == SectionId.CUSTOM]
     assert customs == ["nn2wasm", "producers"]
-    assert wasm.custom("producers") == (
-        b"\2\x08language\1\1C\0\x0cprocessed-by\1\7nn2wasm\x050.0.1"
-    )
+    assert wasm.custom("producers") == b"\1\x0cprocessed-by\1\7nn2wasm\x050.0.1"
     assert finished == build_module(tree, find_target("wasm"))
 
 

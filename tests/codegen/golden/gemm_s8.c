@@ -39,12 +39,9 @@
 #define NN_WEIGHTS
 #endif
 
-/* Each layer stays a function of its own: small frames for interpreters, readable profiles. Left to
-   analyze them, gcc 12 takes some for functions without effect, and leaves out their calls. */
-#if defined(__clang__)
-#define NN_LAYER static __attribute__((noinline))
-#elif defined(__GNUC__)
-#define NN_LAYER static __attribute__((noipa))
+/* Layers this small are done before a call is. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define NN_LAYER static __attribute__((noipa)) /* gcc 12 takes some for functions without effect */
 #else
 #define NN_LAYER static
 #endif

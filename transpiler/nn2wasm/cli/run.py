@@ -68,6 +68,8 @@ def _facts(info: TensorInfo, value: Array, samples: int) -> dict[str, object]:
         "minimum": value.min().item() if value.size else None,
         "maximum": value.max().item() if value.size else None,
     }
+    if info.labels and not info.dtype.is_float:
+        facts["labels"] = [_label(info, int(index)) for index in value.reshape(-1)]
     return facts if top is None else facts | {"top1": top}
 
 
@@ -78,7 +80,10 @@ def _text(info: TensorInfo, value: Array, samples: int) -> str:
     flat = value.reshape(-1)
     if samples == 1:
         more = " …" if flat.size > SHOWN_VALUES else ""
-        lines.append("  " + " ".join(_number(item) for item in flat[:SHOWN_VALUES]) + more)
+        lines.append("  " + " ".join(_shown(info, item) for item in flat[:SHOWN_VALUES]) + more)
+    elif info.labels and not info.dtype.is_float:
+        more = " …" if flat.size > SHOWN_SAMPLES else ""
+        lines.append("  " + " ".join(_label(info, int(i)) for i in flat[:SHOWN_SAMPLES]) + more)
     top = _top1(info, value, samples)
     if top is not None:
         more = " …" if samples > SHOWN_SAMPLES else ""
@@ -97,8 +102,12 @@ def _top1(info: TensorInfo, value: Array, samples: int) -> list[int] | None:
     return [int(index) for index in value.reshape(samples, -1).argmax(axis=1)]
 
 
+def _shown(info: TensorInfo, value: Array) -> str:
+    return _number(value) if info.dtype.is_float or not info.labels else _label(info, int(value))
+
+
 def _label(info: TensorInfo, index: int) -> str:
-    return harmless(info.labels[index]) if index < len(info.labels) else str(index)
+    return harmless(info.labels[index]) if 0 <= index < len(info.labels) else str(index)
 
 
 def _number(value: object) -> str:

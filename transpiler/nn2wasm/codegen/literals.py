@@ -16,18 +16,40 @@ MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00")
 
 def array_text(array: Array) -> str:
     """Elements in rows of at most `LINE_WIDTH` characters."""
-    if array.dtype.kind == "f":
+    if array.dtype == np.float64:
+        items = [_double(value) for value in array.reshape(-1).tolist()]
+    elif array.dtype.kind == "f":
         items = [_float(value) for value in array.reshape(-1).tolist()]
     elif array.dtype == np.bool_:
         items = [str(int(value)) for value in array.reshape(-1).tolist()]
     elif array.dtype.itemsize == 8:
-        items = [f"INT64_C({value})" for value in array.reshape(-1).tolist()]
+        items = [_long(value) for value in array.reshape(-1).tolist()]
     else:
         items = [str(value) for value in array.reshape(-1).tolist()]
     width = max(map(len, items), default=1) + 2
     per_line = max(1, LINE_WIDTH // width)
     rows = [items[i : i + per_line] for i in range(0, len(items), per_line)]
     return "".join("  " + ", ".join(row) + ",\n" for row in rows)
+
+
+def _long(value: int) -> str:
+    if value == -(2**63):
+        return "INT64_MIN"
+    return f"INT64_C({value})" if value < 2**63 else f"UINT64_C({value})"
+
+
+def _double(value: float) -> str:
+    return repr(value) if isfinite(value) else f"(double){_float(value)}"
+
+
+def c_string(text: str) -> str:
+    """A string literal of the text's UTF-8; octal escapes keep any content harmless."""
+    return '"' + "".join(map(_character, text.encode("utf-8"))) + '"'
+
+
+def _character(byte: int) -> str:
+    plain = byte in b" ,:{}[]._-" or (byte < 128 and chr(byte).isalnum())
+    return chr(byte) if plain else f"\\{byte:03o}"
 
 
 def _float(value: float) -> str:

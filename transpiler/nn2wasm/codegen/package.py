@@ -174,7 +174,9 @@ def _port(about: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _meaning(about: Mapping[str, Any]) -> str:
-    if about["scale"] is None:
+    if about.get("labels"):
+        return "its elements have the names" if "f" in about["dtype"] else "an index into names"
+    if about.get("scale") is None:
         return ""
     zero_point = about["zero_point"]
     q = f"(q {'-' if zero_point > 0 else '+'} {abs(zero_point)})" if zero_point else "q"

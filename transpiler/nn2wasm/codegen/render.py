@@ -11,6 +11,7 @@ from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.kernels import KernelSet
 from nn2wasm.codegen.layers import LayerWriter, shape_text
 from nn2wasm.codegen.layout import comment_lines
+from nn2wasm.codegen.literals import c_string
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.ir import Tensor
 from nn2wasm.ops.linear import float_literal
@@ -22,6 +23,8 @@ from nn2wasm.version import __version__
 
 ABI = 1
 SCATTER_HEADER = "nn2wasm/scatter.h"
+TINY_LAYERS, TINY_WORK = 8, 64
+"""Layers, and their products and elements together, up to which calls cost more than they do."""
 
 
 def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> SourceTree:
@@ -35,8 +38,10 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     """
     writer = LayerWriter(plan, identifier(name), embed, KernelSet(plan.calls))
     layers = [layer for segment in plan.segments for layer in writer.layers(segment)]
+    texts = writer.kernels.texts()
     metadata = describe(plan, name, model_sha256)
     kernels = [call.choice.kernel for layer in plan.calls for call in layer.kernels]
+    tiny = 0 < len(layers) <= TINY_LAYERS and _work(plan) <= TINY_WORK
     context: dict[str, object] = {
         "version": __version__,
         "target": plan.target.name,
@@ -55,10 +60,13 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "constants": writer.constants,
         "guards": list(dict.fromkeys(kernel.guard for kernel in kernels if kernel.guard)),
         "headers": _headers(plan),
-        "kernels": writer.kernels.texts(),
+        "kernels": texts,
         "any_shared": writer.kernels.any_shared,
+        "any_rolled": any("NN_ROLLED" in text for text in texts),
         "layers": layers,
         "many_layers": len(layers) > 1,
+        "tiny": tiny,
+        "calls_layers": bool(layers) and not tiny,
         "feed": _feed(plan, layers),
         "states": _states(plan),
         "reads_weights": plan.target.weights != RESIDENT,
@@ -76,7 +84,15 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
     if plan.target.weights == FROM_HOST:
         digest = hashlib.sha256(weights).hexdigest()
         metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
-    return SourceTree(writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights)
+    return SourceTree(
+        writer.name, files, max(1, plan.memory.arena_bytes), metadata, weights, tiny=tiny
+    )
+
+
+def _work(plan: Plan) -> int:
+    """What layers do, roughly: products, and elements written."""
+    written = sum(tensor.element_count for call in plan.calls for tensor in call.node.outputs)
+    return plan.macs + written
 
 
 def _headers(plan: Plan) -> list[str]:
@@ -133,13 +149,15 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
             "version": __version__,
             "target": plan.target.name,
             "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
-            "outputs": [_signature(tensor, output) for tensor, output in outputs],
+            "outputs": [
+                _signature(tensor, output) | _labels(plan, output) for tensor, output in outputs
+            ],
             "arena_bytes": plan.memory.arena_bytes,
             "weight_bytes": plan.weight_bytes,
             "macs": plan.macs,
             "model_sha256": model_sha256,
-            "weights": plan.target.weights,
         }
+        | _weights(plan)
         | _fed(plan)
         | _kept(plan)
     )
@@ -173,6 +191,12 @@ def _kept(plan: Plan) -> dict[str, object]:
     return {"states": states} if states else {}
 
 
+def _weights(plan: Plan) -> dict[str, object]:
+    """Where constants are, if not in memory."""
+    where = plan.target.weights
+    return {} if where == RESIDENT else {"weights": where}
+
+
 def _fed(plan: Plan) -> dict[str, object]:
     """How the input is fed, where that is row by row; loaders take it in the model's own order."""
     if not plan.target.feeds_rows:
@@ -188,15 +212,21 @@ def _fed(plan: Plan) -> dict[str, object]:
 
 
 def _signature(tensor: Tensor, name: str) -> dict[str, object]:
-    quant = tensor.quant
-    per_tensor = quant is not None and quant.axis is None
-    return {
+    about: dict[str, object] = {
         "name": name,
         "dtype": tensor.dtype.value,
         "shape": list(tensor.shape),
-        "scale": float(quant.scale) if quant is not None and per_tensor else None,
-        "zero_point": int(quant.zero_point) if quant is not None and per_tensor else None,
     }
+    quant = tensor.quant
+    if quant is not None and quant.axis is None:
+        about |= {"scale": float(quant.scale), "zero_point": int(quant.zero_point)}
+    return about
+
+
+def _labels(plan: Plan, output: str) -> dict[str, object]:
+    """The names of an output's classes, where it has any."""
+    labels = plan.graph.output_labels.get(output)
+    return {"labels": list(labels)} if labels else {}
 
 
 def _port(plan: Plan, tensor: Tensor, name: str) -> dict[str, object]:
@@ -208,7 +238,12 @@ def _port(plan: Plan, tensor: Tensor, name: str) -> dict[str, object]:
         zero_point, scale = int(quant.zero_point), float_literal(float(quant.scale))
         comment += f"; real = (q{offset_text(-zero_point)}) * {scale[:-1]}"
         macros = {"zero_point": zero_point, "scale": scale}
+    labels = plan.graph.output_labels.get(name, ()) if tensor in plan.graph.outputs else ()
+    if labels:
+        indices = "elements of the last axis" if tensor.dtype.is_float else "what its integers are"
+        comment += f"; LABELS names {indices}"
     return {
+        "labels": [c_string(label) for label in labels],
         "comment": comment_lines(comment, taken=len("Output 00: ")),
         "type": tensor.dtype.c_name,
         "count": prod(tensor.shape),

@@ -16,6 +16,7 @@ class SourceTree:
         arena_bytes: working memory that the caller of ``<name>_run`` provides.
         weights: the file of constants that are not in the C, empty where all are.
         metadata: what a module tells about itself; JSON-able.
+        tiny: calls cost more than layers do.
     """
 
     name: str
@@ -23,3 +24,4 @@ class SourceTree:
     arena_bytes: int
     metadata: Mapping[str, object]
     weights: bytes = b""
+    tiny: bool = False

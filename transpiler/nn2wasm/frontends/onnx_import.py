@@ -13,11 +13,12 @@ from nn2wasm.errors import OverBudget, UnsupportedFeature, UnsupportedOp, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_bodies import OnnxBody
 from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
-from nn2wasm.ir import Graph, Node, Op, Tensor
+from nn2wasm.ir import DType, Graph, Node, Op, Tensor
 from nn2wasm.ir.check import check
+from nn2wasm.ops.cast import Cast, as_single
 from nn2wasm.ops.movement import Expand
 from nn2wasm.ops.onnx_node import OnnxNode, TensorList, Value
-from nn2wasm.ops.registry import find_op
+from nn2wasm.ops.registry import ImportOp, find_op
 from nn2wasm.ops.shape import Reshape
 
 assert nn2wasm.ops
@@ -51,7 +52,10 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
     for record in model.nodes:
         importer.add(record, tensors)
     for name in model.outputs:
-        graph.outputs.append(_output(graph, name, tensors[name]))
+        result = tensors[name]
+        if isinstance(result, Tensor) and result.labels:
+            graph.output_labels[name] = result.labels
+        graph.outputs.append(_output(graph, name, result))
         graph.output_names.append(name)
     check(graph, "import")
     return graph
@@ -95,7 +99,14 @@ class _Importer:
         )
         if not op.takes_sequences:
             node.refuse_sequences()
+        _refuse_strings(node, op)
+        doubles = [t for t in node.inputs if t is not None and t.dtype is DType.F64]
+        narrow = not op.reads_doubles and not all(tensor.is_constant for tensor in doubles)
+        if narrow:
+            node.inputs = [as_single(node, t) if t in doubles else t for t in node.inputs]
         op.from_onnx(node)
+        if narrow:
+            node.results = [_as_double(node, tensor) for tensor in node.results]
         for name, tensor in zip(record.outputs, node.results, strict=True):
             if not name:
                 continue
@@ -166,6 +177,21 @@ class _Importer:
 
 def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_INNER_NAME else "…" + name[1 - LONGEST_INNER_NAME :]
+
+
+def _refuse_strings(node: OnnxNode, op: type[ImportOp]) -> None:
+    text = next((t for t in node.inputs if t is not None and t.holds_strings), None)
+    if text is not None and not op.reads_strings:
+        raise node.unsupported(
+            f"{quote(text.name)} holds strings, which only pass through a model here",
+            hint="classes and categories may be strings; see docs/operators.md",
+        )
+
+
+def _as_double(node: OnnxNode, tensor: Value | None) -> Value | None:
+    if not isinstance(tensor, Tensor) or tensor.dtype is not DType.F32:
+        return tensor
+    return node.add(Cast(DType.F64), [tensor], suffix="double")
 
 
 def _output(graph: Graph, name: str, tensor: Value) -> Tensor:

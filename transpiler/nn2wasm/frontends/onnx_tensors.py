@@ -99,10 +99,11 @@ class TensorReader:
 
     @staticmethod
     def supports(tensor: onnx.TensorProto) -> bool:
-        return tensor.data_type in _FORMATS
+        return tensor.data_type in _FORMATS or tensor.data_type == _T.STRING
 
     def read(self, tensor: onnx.TensorProto, where: str) -> Array:
-        """The values; float16 and bfloat16 as float32, 4-bit integers as 8-bit ones.
+        """The values; float16 and bfloat16 as float32, 4-bit integers as 8-bit ones, strings as
+        objects.
 
         Args:
             tensor: untrusted.
@@ -110,9 +111,11 @@ class TensorReader:
 
         Raises:
             InvalidModel: lengths that disagree, sizes above the limits, bad external data.
-            UnsupportedFeature: an element type without arithmetic here (strings, float8 …).
+            UnsupportedFeature: an element type without arithmetic here (float8, complex …).
         """
         shape = self._shape(tensor.dims, where)
+        if tensor.data_type == _T.STRING:
+            return self._strings(tensor, shape, where)
         if tensor.data_type == _T.UNDEFINED:
             raise InvalidModel(f"{where} has no element type")
         form = _FORMATS.get(tensor.data_type)
@@ -127,6 +130,16 @@ class TensorReader:
         self._weigh(count * form.result.bytes, where)
         stored = self._stored(tensor, form, count, where)
         return _decode(stored, tensor.data_type, form, count).reshape(shape)
+
+    def _strings(self, tensor: onnx.TensorProto, shape: Shape, where: str) -> Array:
+        if len(tensor.string_data) != prod(shape) or tensor.data_location == _T.EXTERNAL:
+            raise InvalidModel(
+                f"{where} holds {len(tensor.string_data):,} strings for the shape {list(shape)}"
+            )
+        texts = np.empty(len(tensor.string_data), object)
+        texts[:] = [text.decode("utf-8", "replace") for text in tensor.string_data]
+        self._weigh(sum(map(len, tensor.string_data)), where)
+        return texts.reshape(shape)
 
     def read_sparse(self, sparse: onnx.SparseTensorProto, where: str) -> Array:
         """A sparse tensor as a dense array; raises as `read` does."""

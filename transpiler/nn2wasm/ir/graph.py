@@ -96,6 +96,7 @@ class Graph:
         inputs: what the host writes.
         outputs: what the host reads, no tensor twice.
         output_names: the model's names of them.
+        output_labels: names of classes, by output; see `Tensor.labels`.
         nodes: in execution order.
         states: inputs that are not the host's.
     """
@@ -104,6 +105,7 @@ class Graph:
     inputs: list[Tensor] = field(default_factory=list)
     outputs: list[Tensor] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
+    output_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)

@@ -54,6 +54,8 @@ class Tensor:
         source: the model's own tensor whose values this one holds, None where the model has none.
         perm: axes of the source in memory order, None where they are as in the source. Layer-wise
             verification turns values back with it.
+        labels: names of classes. Integers with labels stand for strings: they are indices into
+            them. In a tensor of floats they name the elements of the last axis.
     """
 
     name: str
@@ -63,6 +65,11 @@ class Tensor:
     data: Array | None = None
     source: str | None = None
     perm: tuple[int, ...] | None = None
+    labels: tuple[str, ...] = ()
+
+    @property
+    def holds_strings(self) -> bool:
+        return bool(self.labels) and not self.dtype.is_float
 
     @property
     def is_constant(self) -> bool:
@@ -85,6 +92,13 @@ class Tensor:
 
     @staticmethod
     def constant(name: str, data: Array, quant: QuantParams | None = None) -> Tensor:
+        """A constant; strings, an array of objects, become indices into their `labels`."""
+        if data.dtype == object:
+            places = {text: index for index, text in enumerate(dict.fromkeys(data.reshape(-1)))}
+            indices = [places[text] for text in data.reshape(-1)]
+            found = Tensor.constant(name, np.asarray(indices, np.int64).reshape(data.shape))
+            found.labels = tuple(places)
+            return found
         contiguous = np.ascontiguousarray(data).reshape(data.shape)
         return Tensor(name, DType.of(data), data.shape, quant, contiguous)
 

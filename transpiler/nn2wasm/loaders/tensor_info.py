@@ -21,7 +21,8 @@ class TensorInfo:
         shape: every size is known.
         scale: of a quantized tensor, real = (q − zero_point)·scale; None for others.
         zero_point: the q that means 0.
-        labels: of the classes of an output, where the model has them.
+        labels: names of an output's classes, where the model has them: what its integers are
+            indices into; of floats, the elements of the last axis.
     """
 
     name: str

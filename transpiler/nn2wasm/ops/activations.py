@@ -82,7 +82,7 @@ def read_activations(
         InvalidModel: an unknown name, another number of names, a parameter that is missing.
     """
     wanted = len(defaults) * directions
-    names = node.attr_strs("activations") or defaults * directions
+    names = node.attr_strings("activations") or defaults * directions
     if len(names) != wanted:
         raise node.invalid(f"{len(names)} activations, {wanted} are expected")
     given = [list(node.attr_floats(f"activation_{name}") or ()) for name in ("alpha", "beta")]

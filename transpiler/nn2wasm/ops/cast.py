@@ -4,8 +4,7 @@
     float to integer   toward zero; outside the type's range its nearest end, NaN gives 0
     integer narrowed   the low bits
 
-ONNX Cast-6.., CastLike. float16 and bfloat16 are float32 here (the reader makes them so); float64
-exists only at compile time.
+ONNX Cast-6.., CastLike. float16 and bfloat16 are float32 here (the reader makes them so).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ ONNX_DTYPES = {
     1: DType.F32, 2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16, 6: DType.S32, 7: DType.S64,
     9: DType.BOOL, 10: DType.F32, 11: DType.F64, 12: DType.U32, 13: DType.U64, 16: DType.F32,
 }  # fmt: skip
+STRING = 8
 NAMES = (
     "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16",
     "DOUBLE", "UINT32", "UINT64",
@@ -44,6 +44,8 @@ class Cast(KernelOp):
 
     onnx_types = ("Cast", "CastLike")
     elementwise = True
+    reads_strings = True
+    reads_doubles = True
     kernels = (Kernel(symbol="nn_cast__scalar", template="cast/any__scalar.c.j2", dtype="any"),)
 
     dtype: DType
@@ -55,17 +57,19 @@ class Cast(KernelOp):
             dtype = node.input(1).dtype
         else:
             code = node.attr_int("to", 0) if node.opset >= 6 else _named(node)
+            if x.holds_strings or code == STRING:
+                _cast_strings(node, x, code)
+                return
             if code not in ONNX_DTYPES:
                 raise node.unsupported(f"the element type of code {code}")
             dtype = ONNX_DTYPES[code]
         if dtype is x.dtype:
             node.alias(x)
             return
-        if DType.F64 in (dtype, x.dtype) and not x.is_constant:
-            raise node.unsupported(
-                "float64 computed at run time", hint="cast to float32 in the model instead"
-            )
-        node.emit(cls(dtype), [x])
+        result = node.add(cls(dtype), [x])
+        if dtype.is_float:
+            result.labels = x.labels
+        node.alias(result)
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]
@@ -100,6 +104,23 @@ class Cast(KernelOp):
         }
         lead = stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)
         return Lowering(context=context, lead={0: lead})
+
+
+def as_single(node: OnnxNode, tensor: Tensor) -> Tensor:
+    """A float64 tensor in float32: what it was made of, where that is float32."""
+    producer = node.producer(tensor)
+    if producer is not None and isinstance(producer.op, Cast):
+        source = producer.input(0)
+        if source.dtype is DType.F32:
+            return source
+    return node.add(Cast(DType.F32), [tensor], suffix="single")
+
+
+def _cast_strings(node: OnnxNode, x: Tensor, code: int) -> None:
+    """Strings stay what they are; no number becomes one, nor the other way round."""
+    if not x.holds_strings or code != STRING:
+        raise node.unsupported("numbers to strings, or strings to numbers")
+    node.alias(x)
 
 
 def _expression(source: DType, target: DType) -> str:

@@ -55,6 +55,8 @@ class Movement(KernelOp):
     """An op whose kernel copies; elements of any type."""
 
     moves = True
+    reads_strings = True
+    reads_doubles = True
     kernels = COPY
 
     def kernel_dtype(self, node: Node) -> str:

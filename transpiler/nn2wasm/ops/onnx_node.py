@@ -137,7 +137,7 @@ class OnnxNode:
         """Names of the network's inputs that a value is computed from."""
         seen, waiting = {tensor}, [tensor]
         while waiting:
-            producer = self._producer(waiting.pop())
+            producer = self.producer(waiting.pop())
             fresh = set(producer.activations) - seen if producer else set()
             seen |= fresh
             waiting += fresh
@@ -145,14 +145,14 @@ class OnnxNode:
 
     def is_static(self, tensor: Tensor) -> bool:
         """A constant, or what an operation that is not folded at once makes of constants."""
-        producer = self._producer(tensor)
+        producer = self.producer(tensor)
         if producer is None:
             return tensor.is_constant
         return not producer.op.eager and all(t.is_constant for t in producer.present_inputs)
 
     def static(self, index: int, what: str) -> Array:
         """Values of an input that is static."""
-        producer = self._producer(self.input(index))
+        producer = self.producer(self.input(index))
         if producer is not None and not producer.op.eager:
             arrays = fold(producer.op, producer.inputs, self.fold_elements, what, lazy=True)
             if arrays is not None:
@@ -163,13 +163,14 @@ class OnnxNode:
         """The constant that DequantizeLinear makes the tensor of, with the meaning of its integers;
         None where the tensor is anything else.
         """
-        producer = self._producer(tensor)
+        producer = self.producer(tensor)
         if producer is None or producer.op.eager or len(producer.inputs) != 1:
             return None
         integers = producer.input(0)
         return integers if integers.is_constant and integers.quant is not None else None
 
-    def _producer(self, tensor: Tensor) -> Node | None:
+    def producer(self, tensor: Tensor) -> Node | None:
+        """The node that computes a tensor, None for constants and inputs."""
         return self._producers.get(tensor)
 
     def give_meaning(self, tensor: Tensor, quant: QuantParams) -> None:
@@ -180,7 +181,7 @@ class OnnxNode:
             if one.quant is not None or one.is_constant:
                 continue
             one.quant = quant
-            producer = self._producer(one)
+            producer = self.producer(one)
             if producer is not None and producer.op.moves:
                 pending += [t for t in producer.present_inputs if t.dtype is one.dtype]
 
@@ -222,7 +223,7 @@ class OnnxNode:
             return tuple(float(v) for v in value)
         raise self.invalid(f"attribute {name} must be a list of numbers")
 
-    def attr_strs(self, name: str) -> tuple[str, ...] | None:
+    def attr_strings(self, name: str) -> tuple[str, ...] | None:
         value = self._attributes.get(name)
         if value is None:
             return None
@@ -230,8 +231,10 @@ class OnnxNode:
             return tuple(value)
         raise self.invalid(f"attribute {name} must be a list of strings")
 
-    def attr_tensor(self, name: str) -> Array | None:
+    def attr_tensor(self, name: str, *, strings: bool = False) -> Array | None:
         value = self._attributes.get(name)
+        if isinstance(value, np.ndarray) and value.dtype == object and not strings:
+            raise self.invalid(f"attribute {name} holds strings")
         if value is None or isinstance(value, np.ndarray):
             return value
         raise self.invalid(f"attribute {name} must be a tensor")
@@ -307,11 +310,15 @@ class OnnxNode:
     ) -> list[Tensor]:
         stem = f"{self.name}.{suffix}" if suffix else self.name
         folded = fold(op, inputs, self.fold_elements, self.describe())
+        labels = self._moved_labels(op, inputs)
         if folded is not None:
-            return [
+            constants = [
                 self.graph.constant(f"{stem}_folded", data, quant)
                 for data, quant in zip(folded, [*quants, *[None] * len(folded)], strict=False)
             ]
+            for tensor in constants:
+                tensor.labels = labels
+            return constants
         node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
         for tensor in node.outputs:
             if tensor.element_count > self.tensor_elements:
@@ -322,12 +329,22 @@ class OnnxNode:
                         ("limit", f"{self.tensor_elements} elements"),
                     ],
                 )
+            tensor.labels = labels
             self._producers[tensor] = node
         self.graph.nodes.append(node)
         if op.moves and len(node.outputs) >= 1 and node.inputs and node.inputs[0] is not None:
             for tensor in node.outputs:
                 tensor.quant = tensor.quant or moved_quant(node)
         return node.outputs
+
+    def _moved_labels(self, op: Op, inputs: Sequence[Tensor | None]) -> tuple[str, ...]:
+        """Strings that only move stay strings."""
+        found = {t.labels for t in inputs if t is not None and t.holds_strings}
+        if not op.moves or not found:
+            return ()
+        if len(found) > 1:
+            raise self.unsupported("strings of different constants together")
+        return found.pop()
 
 
 def moved_quant(node: Node) -> QuantParams | None:

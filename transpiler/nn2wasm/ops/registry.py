@@ -22,10 +22,14 @@ class ImportOp(Op):
     Class attributes:
         onnx_types: operator types, "com.microsoft.QGemm" where the domain is not ONNX's own.
         takes_sequences: inputs may be sequences of tensors.
+        reads_strings: its inputs may be strings, which are indices into `Tensor.labels`.
+        reads_doubles: it takes float64 at run time; for all others it is made float32.
     """
 
     onnx_types: ClassVar[tuple[str, ...]] = ()
     takes_sequences: ClassVar[bool] = False
+    reads_strings: ClassVar[bool] = False
+    reads_doubles: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

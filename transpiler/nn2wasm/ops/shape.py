@@ -24,6 +24,8 @@ class Reshape(ImportOp):
 
     onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     moves = True
+    reads_strings = True
+    reads_doubles = True
 
     shape: Shape
 
@@ -130,6 +132,8 @@ class Identity(ImportOp):
 
     onnx_types = ("Identity", "Dropout")
     takes_sequences = True
+    reads_strings = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -155,8 +159,10 @@ class Constant(ImportOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
-        if (value := node.attr_tensor("value")) is not None:
+        if (value := node.attr_tensor("value", strings=True)) is not None:
             data = value
+        elif (texts := node.attr_strings("value_strings")) is not None:
+            data = np.asarray(texts, object)
         elif node.has("value_float"):
             data = np.asarray(node.attr_float("value_float", 0.0), np.float32)
         elif node.has("value_int"):

@@ -155,6 +155,8 @@ FUNCTIONS: dict[str, Function] = {
 
 BLOCK = 16
 """Elements at a time, four vectors: they share factors."""
+FEW = 8
+"""Elements up to which compilers write a long function once for each, if they are let."""
 VECTORS: dict[str, str] = {
     "HardSigmoid": "nn_clamp4(p0 * v + p1, 0.0f, 1.0f)",
     "HardSwish": "v * nn_clamp4(v * 0.166666667f + 0.5f, 0.0f, 1.0f)",
@@ -259,6 +261,7 @@ class Unary(KernelOp):
             "params": params,
             "y_type": node.output.dtype.c_name,
             "x_type": x.dtype.c_name,
+            "rolled": self.function in VECTORS and x.element_count <= FEW,
         }
         sizes = (x.dtype.bytes, node.output.dtype.bytes)
         lead = {0: stream_lead(x.element_count, *sizes)}
@@ -331,6 +334,7 @@ class Clip(KernelOp):
             "function": "Clip",
             "y_type": x.dtype.c_name,
             "expression": "nn_clamp(v, p0, p1)",
+            "rolled": False,
             "params": [
                 {"name": "p0", "value": float_literal(self.lo)},
                 {"name": "p1", "value": float_literal(self.hi)},

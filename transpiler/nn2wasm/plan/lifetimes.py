@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nn2wasm.ir import Graph, Tensor
 from nn2wasm.ops.shape import is_alias
 from nn2wasm.plan.call import Call
 from nn2wasm.plan.memory import Storage
+
+SMALL = 64
+"""Bytes of all tensors up to which inputs outlive the run where an output is integers: a second run
+on a number that a label lies over computes with subnormal numbers, and takes many times as long.
+"""
 
 
 def tensor_storages(
@@ -37,7 +42,8 @@ def tensor_storages(
             holders[tensor].end = steps[index]
         for tensor in node.outputs:
             holders[tensor] = _storage(tensor, steps[index], alignment)
-    for tensor in (*graph.outputs, *(state.kept for state in graph.states)):
+    kept = graph.inputs if _keeps_inputs(graph, holders) else ()
+    for tensor in (*graph.outputs, *kept, *(state.kept for state in graph.states)):
         holders[tensor].end = steps[-1] + 1 if steps else 0
     for call in calls:
         if call.lowering.in_place:
@@ -55,6 +61,11 @@ def _share(holders: dict[Tensor, Storage], x: Tensor, y: Tensor) -> None:
         for tensor in after.tensors:
             before.tensors.append(tensor)
             holders[tensor] = before
+
+
+def _keeps_inputs(graph: Graph, holders: Mapping[Tensor, Storage]) -> bool:
+    used = sum(storage.bytes for storage in dict.fromkeys(holders.values()))
+    return used <= SMALL and not all(tensor.dtype.is_float for tensor in graph.outputs)
 
 
 def _storage(tensor: Tensor, step: int, alignment: int) -> Storage:

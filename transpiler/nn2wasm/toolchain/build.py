@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from nn2wasm.codegen.literals import c_string
 from nn2wasm.codegen.source_tree import SourceTree
 from nn2wasm.errors import InternalError
 from nn2wasm.resources import data_folder
@@ -20,6 +21,8 @@ from nn2wasm.toolchain.stack import stack_need
 from nn2wasm.toolchain.wasm_file import PAGE_BYTES, WasmFile
 from nn2wasm.toolchain.wasm_opt import run_wasm_opt
 from nn2wasm.toolchain.zig import run_zig
+
+RUNTIME_SOURCE = "nn_runtime.c"
 
 UNKNOWN_STACK_BYTES = 8192  # where `stack_need` finds no bound
 LEAST_STACK_BYTES = 16  # the stack comes first: without one, a tensor could lie at address 0
@@ -81,8 +84,12 @@ def build_wasm(
         folder = Path(name)
         _write(tree.files, folder)
         runtime = data_folder("runtime_c") / "src"
-        sources = ["module_exports.c", "memory.c", *(["weights.c"] if tree.weights else [])]
-        _write({"nn_runtime.c": _including(runtime, *sources)}, folder)
+        beside = ["memory.c", *(["weights.c"] if tree.weights else [])]
+        sources, exports = _c_files(tree), _including(runtime, "module_exports.c")
+        if tree.tiny:  # one with its exports: what they call becomes a part of them
+            own = f"static int {tree.name}_run(void *arena);\n" + _including(folder, *sources)
+            sources, exports = [], own + exports
+        _write({RUNTIME_SOURCE: exports + _including(runtime, *beside)}, folder)
         flags = (
             f"-DNN_FLASH={int(target.weights == IN_MODULE)}",
             *_compile_flags(tree, target, strict=strict),
@@ -90,7 +97,7 @@ def build_wasm(
             *WASM_FLAGS,
             *target.compiler_flags,
         )
-        objects = _compile(_c_files(tree, "nn_runtime.c"), flags, folder)
+        objects = _compile([*sources, RUNTIME_SOURCE], flags, folder)
         if stack_bytes is None:
             need = stack_need(_link(objects, folder, UNKNOWN_STACK_BYTES, page_bytes))
             stack_bytes = UNKNOWN_STACK_BYTES if need is None else max(need, LEAST_STACK_BYTES)
@@ -129,8 +136,8 @@ def build_native(tree: SourceTree, target: Target, *, strict: bool = False) -> b
         _write(tree.files, folder)
         text = metadata_text({"abi": ABI_VERSION, **tree.metadata})
         runtime = _including(data_folder("runtime_c") / "src", "module_exports.c")
-        _write({"nn_runtime.c": runtime + _c_text("nn_metadata_text", text)}, folder)
-        sources = _c_files(tree, "nn_runtime.c")
+        _write({RUNTIME_SOURCE: runtime + _c_text("nn_metadata_text", text)}, folder)
+        sources = [*_c_files(tree), RUNTIME_SOURCE]
         run_zig(
             [
                 *("cc", "-shared", "-fPIC", "-s", *sources, "-o", "library.bin"),
@@ -173,10 +180,10 @@ def _including(folder: Path, *names: str) -> str:
     return "".join(f'#include "{(folder / name).as_posix()}"\n' for name in names)
 
 
-def _c_files(tree: SourceTree, runtime: str) -> list[str]:
-    """All C files of a build, in a stable order: the linker lays out memory by it."""
-    sources = [*sorted(path for path in tree.files if path.endswith(".c")), runtime]
-    stems = [PurePosixPath(source).stem for source in sources]
+def _c_files(tree: SourceTree) -> list[str]:
+    """The C files of a tree, in a stable order: the linker lays out memory by it."""
+    sources = sorted(path for path in tree.files if path.endswith(".c"))
+    stems = [PurePosixPath(source).stem for source in (*sources, RUNTIME_SOURCE)]
     if len(set(stems)) != len(stems):
         listed = ", ".join(sources)
         raise InternalError("two C files have the same name", facts=[("files", listed)])
@@ -212,14 +219,8 @@ def _compile_flags(tree: SourceTree, target: Target, *, strict: bool) -> Sequenc
 
 def _c_text(symbol: str, text: str) -> str:
     """A C file that defines `symbol` as `text`; octal escapes keep any content harmless."""
-    data = text.encode("utf-8")
     lines = [f"extern const char {symbol}[];", f"const char {symbol}[] ="]
-    for start in range(0, len(data), 64):
-        chunk = data[start : start + 64]
-        lines.append('    "' + "".join(_c_character(byte) for byte in chunk) + '"')
+    for start in range(0, len(text), 64):
+        chunk = text[start : start + 64]
+        lines.append(f"    {c_string(chunk)}")
     return "\n".join(lines) + ";\n"
-
-
-def _c_character(byte: int) -> str:
-    plain = byte in b" ,:{}[]._-" or (byte < 128 and chr(byte).isalnum())
-    return chr(byte) if plain else f"\\{byte:03o}"

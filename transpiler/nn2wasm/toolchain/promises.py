@@ -205,13 +205,10 @@ def finish_module(raw: bytes, metadata: Mapping[str, object]) -> bytes:
 
 
 def _producers(version: str) -> bytes:
-    """The standard section that says which language and tool a module came from."""
+    """The standard section that says which tool a module came from."""
 
     def text(value: str) -> bytes:
         data = value.encode("utf-8")
         return unsigned_leb(len(data)) + data
 
-    fields = (("language", "C", ""), ("processed-by", "nn2wasm", version))
-    return unsigned_leb(len(fields)) + b"".join(
-        text(field) + b"\1" + text(name) + text(value) for field, name, value in fields
-    )
+    return b"\1" + text("processed-by") + b"\1" + text("nn2wasm") + text(version)
