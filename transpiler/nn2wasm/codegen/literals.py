@@ -16,10 +16,14 @@ MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00")
 
 def array_text(array: Array) -> str:
     """Elements in rows of at most `LINE_WIDTH` characters."""
-    if array.dtype.kind == "f":
+    if array.dtype == np.float64:
+        items = [_double(value) for value in array.reshape(-1).tolist()]
+    elif array.dtype.kind == "f":
         items = [_float(value) for value in array.reshape(-1).tolist()]
     elif array.dtype == np.bool_:
         items = [str(int(value)) for value in array.reshape(-1).tolist()]
+    elif array.dtype == np.uint64:
+        items = [f"UINT64_C({value})" for value in array.reshape(-1).tolist()]
     elif array.dtype.itemsize == 8:
         items = [f"INT64_C({value})" for value in array.reshape(-1).tolist()]
     else:
@@ -35,6 +39,10 @@ def _float(value: float) -> str:
         return "NN_NAN" if value != value else "NN_INFINITY" if value > 0 else "-NN_INFINITY"
     text = f"{value:.9g}"
     return (text if any(c in text for c in ".en") else text + ".0") + "f"
+
+
+def _double(value: float) -> str:
+    return repr(value) if isfinite(value) else _float(value)
 
 
 def array_definition(name: str, array: Array, *, embed: bool) -> tuple[str, dict[str, bytes]]:
