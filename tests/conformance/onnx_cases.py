@@ -15,6 +15,9 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "light")
+NOISY = {"node/test_dft_inverse": 1e-6, "node/test_dft_inverse_opset19": 1e-6}
+"""Errors allowed where the package's own results have larger ones: these are of an FFT in float32,
+2e-7 where the true number is 0."""
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 
@@ -57,14 +60,15 @@ def all_cases() -> dict[str, Case]:
 
 def _case(kind: str, test: Any) -> Case:
     name = f"{kind}/{test.name}"
+    absolute = NOISY.get(name, test.atol)
     if test.model_dir is None:
-        return Case(name, None, test.model, test.data_sets, test.rtol, test.atol)
+        return Case(name, None, test.model, test.data_sets, test.rtol, absolute)
     folder = Path(test.model_dir)
     sets = [
         ([*_numbered(data, "input")], [*_numbered(data, "output")])
         for data in sorted(folder.glob("test_data_set_*"))
     ]
-    return Case(name, folder / "model.onnx", None, sets, test.rtol, test.atol)
+    return Case(name, folder / "model.onnx", None, sets, test.rtol, absolute)
 
 
 def _numbered(folder: Path, stem: str) -> list[Path]:

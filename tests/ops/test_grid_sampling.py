@@ -65,7 +65,8 @@ ALIGNED = [
 ]  # fmt: skip
 POOLED = [
     case("pooled", "MaxRoiPool",
-         [IMAGE, np.float32([[0, 0, 0, 3, 4], [1, 1, 1, 2, 2], [1, 2, 0, 9, 9]])], opset=17, pooled_shape=[2, 3], spatial_scale=0.9),
+         [IMAGE, np.float32([[0, 0, 0, 3, 4], [1, 1, 1, 2, 2], [1, 2, 0, 9, 9]])],
+         opset=17, pooled_shape=[2, 3], spatial_scale=0.9),
 ]  # fmt: skip
 
 

@@ -83,6 +83,14 @@ PADS = [
     moved("pad", "Pad", [X, ints(0, 0, 1, 2, 0, 0, 2, 1)]),
     moved("pad_value", "Pad", [X, ints(1, 0, 0, 1, 0, 1, 0, 0), np.float32(2.5)]),
     moved("pad_axes", "Pad", [X, ints(1, 2, 0, 1), np.float32(-1), ints(-1, 1)], opset=18),
+    *(
+        moved(f"pad_{mode}", "Pad", [X, ints(1, 0, 2, 3, 0, 2, 3, 1)], 19, mode=mode)
+        for mode in ("reflect", "edge", "wrap")
+    ),
+    moved("pad_reflect_2", "Pad", [X], 9, mode="reflect", pads=[0, 0, 1, 2, 0, 0, 3, 1]),
+    moved("pad_edge_bytes", "Pad", [np.arange(6, dtype=np.uint8), ints(2, 3)], mode="edge"),
+    moved("pad_negative", "Pad", [X, ints(0, -1, 0, 2, 0, 1, -2, -1), np.float32(7)]),
+    moved("pad_edge_negative", "Pad", [X, ints(0, -1, 0, 2, 0, 0, -2, 0)], mode="edge"),
     moved("pad_nothing", "Pad", [X, ints(0, 0, 0, 0, 0, 0, 0, 0)]),
     moved(
         "pad_bytes",
@@ -128,10 +136,12 @@ def test_refused() -> None:
         InvalidModel, Case("bad", "Concat", {"axis": 1}, [X, X[:, :, :2]]), "axis|dimension|shape"
     )
     refuse(InvalidModel, moved("bad", "Slice", [X, ints(0), ints(1), ints(3), ints(0)]), "step")
-    refuse(UnsupportedFeature, moved("bad", "Pad", [X, ints(0, 0, -1, 0, 0, 0, 0, 0)]), "negative")
+    refuse(InvalidModel, moved("bad", "Pad", [X, ints(0, 0, -3, 0, 0, 0, -1, 0)]), "take more")
     refuse(
-        UnsupportedFeature,
-        moved("bad", "Pad", [X, ints(0, 0, 1, 1, 0, 0, 1, 1)], mode="reflect"),
-        "reflect",
+        InvalidModel,
+        moved("bad", "Pad", [X, ints(0, 0, 1, 1, 0, 0, 1, 1)], mode="mirror"),
+        "not one of ONNX's",
     )
+    far = ints(0, 0, 0, 2**23, 0, 0, 0, 0)
+    refuse(UnsupportedFeature, moved("bad", "Pad", [X, far], mode="edge"), "elements")
     refuse(DynamicShape, Case("bad", "Tile", {}, [X[0, 0], ints(1, 2)]), "run time")

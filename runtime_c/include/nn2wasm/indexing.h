@@ -11,4 +11,15 @@ static inline int nn_index(int64_t index, int size) {
   return at < 0 ? 0 : at < size ? (int)at : size - 1;
 }
 
+/* Of the taps at begin, begin + step, ... the first that is not below 0. */
+static inline int nn_first_tap(int begin, int step) {
+  return begin < 0 ? (step - 1 - begin) / step : 0;
+}
+
+/* How many of `count` such taps are below size. */
+static inline int nn_end_tap(int begin, int step, int count, int size) {
+  const int fit = begin < size ? (size - begin + step - 1) / step : 0;
+  return fit < count ? fit : count;
+}
+
 #endif

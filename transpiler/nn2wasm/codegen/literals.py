@@ -22,6 +22,8 @@ def array_text(array: Array) -> str:
         items = [_float(value) for value in array.reshape(-1).tolist()]
     elif array.dtype == np.bool_:
         items = [str(int(value)) for value in array.reshape(-1).tolist()]
+    elif array.dtype == np.uint64:
+        items = [f"UINT64_C({value})" for value in array.reshape(-1).tolist()]
     elif array.dtype.itemsize == 8:
         items = [_long(value) for value in array.reshape(-1).tolist()]
     else:

@@ -57,6 +57,7 @@ from nn2wasm.ops.tiled import simd_kernels, tiled_product
 from nn2wasm.ops.tiled_depthwise import tiled_depthwise
 from nn2wasm.ops.tiled_s16 import simd_kernels_s16
 from nn2wasm.ops.tiled_windows import tiled_rows
+from nn2wasm.ops.volume_conv import emit_integer_conv, emit_volume_conv
 from nn2wasm.target import SMALL
 
 LARGEST_UNROLLED_WINDOW = 32
@@ -192,8 +193,10 @@ class Conv(Linear):
         x, w = node.input(0), node.input(3 if quantized else 1)
         if len(w.shape) < 3:
             raise node.invalid(f"weight has rank {len(w.shape)}")
-        if not node.is_static(w):
-            raise node.unsupported("weights computed at run time")
+        computed = [t for t in (w, node.optional(8 if quantized else 2)) if t is not None]
+        if len(w.shape) > 4 or not all(node.is_static(tensor) for tensor in computed):
+            (emit_integer_conv if quantized else emit_volume_conv)(node, x, w)
+            return
         kernel = w.shape[2:]
         if (node.attr_ints("kernel_shape", kernel) or kernel) != kernel:
             raise node.invalid("kernel_shape disagrees with the weight")

@@ -23,8 +23,17 @@ from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import Linear, bias_of, bias_values, linear_s8, store_context
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.softmax import shape_text
-from nn2wasm.ops.spatial import Geometry, Pair, image_shape, read_geometry, spatial_size
+from nn2wasm.ops.spatial import (
+    Geometry,
+    Pair,
+    image_shape,
+    read_geometry,
+    read_steps,
+    spatial_size,
+    transposed_sizes,
+)
 from nn2wasm.ops.vectors import simd_kernel
+from nn2wasm.ops.volume_conv import emit_volume_transpose
 from nn2wasm.quant.fixed_point import FixedPoint
 
 
@@ -69,8 +78,10 @@ class ConvTranspose(Linear):
             raise node.unsupported(f"operands of type {x.dtype.value} and {w.dtype.value}")
         if len(w.shape) < 3:
             raise node.invalid(f"weight has rank {len(w.shape)}")
-        if not node.is_static(w):
-            raise node.unsupported("weights computed at run time")
+        computed = [tensor for tensor in (w, node.optional(2)) if tensor is not None]
+        if len(w.shape) > 4 or not all(node.is_static(tensor) for tensor in computed):
+            emit_volume_transpose(node, x, w)
+            return
         kernel = w.shape[2:]
         if (node.attr_ints("kernel_shape", kernel) or kernel) != kernel:
             raise node.invalid("kernel_shape disagrees with the weight")
@@ -209,34 +220,8 @@ def _less_zero_point(packed: Array, quant: QuantParams | None) -> Array:
 
 def _read_transposed(node: OnnxNode, x: Tensor, kernel: Sequence[int]) -> tuple[Geometry, Pair]:
     """Geometry with the padding that counts (above, left), and the output's height and width."""
-    auto = node.attr_str("auto_pad", "NOTSET")
     geometry = read_geometry(node, x.shape, kernel)
-    rank = geometry.rank
-    extra = node.attr_ints("output_padding", (0,) * rank) or (0,) * rank
-    wanted = node.attr_ints("output_shape")
-    if len(extra) != rank or min(extra) < 0:
-        raise node.invalid(f"output_padding {list(extra)} for {rank} axes")
-    if wanted is not None:
-        wanted = wanted[-rank:]
-        if len(wanted) != rank or min(wanted) < 1:
-            raise node.invalid(f"output_shape {list(wanted)} for {rank} axes")
-    begins, sizes = [], []
-    for axis, size in enumerate(x.shape[2:]):
-        index = axis + 2 - rank
-        stride, dilation = geometry.stride[index], geometry.dilation[index]
-        full = (size - 1) * stride + extra[axis] + (kernel[axis] - 1) * dilation + 1
-        if wanted is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
-            out = wanted[axis] if wanted is not None else size * stride
-            total = max(0, full - out)
-            begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
-            out = out if wanted is not None else full - total
-        else:
-            begin = geometry.pad_begin[index]
-            out = full - begin - geometry.pad_end[index]
-        if out < 1:
-            raise node.invalid(f"its output would have {out} elements along axis {axis + 2}")
-        begins.append(begin)
-        sizes.append(out)
-    above = (0, begins[0]) if rank == 1 else (begins[0], begins[1])
-    out_size = (1, sizes[0]) if rank == 1 else (sizes[0], sizes[1])
+    begins, sizes = transposed_sizes(node, x.shape, read_steps(node, x.shape, kernel))
+    above = (0, begins[0]) if geometry.rank == 1 else (begins[0], begins[1])
+    out_size = (1, sizes[0]) if geometry.rank == 1 else (sizes[0], sizes[1])
     return replace(geometry, pad_begin=above, pad_end=(0, 0)), out_size

@@ -18,6 +18,7 @@ from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
 from nn2wasm.ops.dual import dual_kernels, dual_product
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.fixed_rows import with_integer_rows
+from nn2wasm.ops.integer_products import qlinear_product
 from nn2wasm.ops.kernel import Kernel, Lowering, Rows, always, rows_overlap
 from nn2wasm.ops.linear import (
     Linear,
@@ -226,6 +227,9 @@ def _import_quantized(node: OnnxNode) -> None:
     trans_w = bool(node.attr_int("transB", 0))
     if node.attr_int("transA", 0) or node.attr_float("alpha", 1.0) != 1.0:
         raise node.unsupported("transA or alpha")
+    if matmul and (len(w.shape) != 2 or w.data is None):
+        _import_plain(node)
+        return
     if len(w.shape) != 2:
         raise node.unsupported(f"a quantized weight of rank {len(w.shape)}")
     n, k = w.shape if trans_w else w.shape[::-1]
@@ -242,3 +246,11 @@ def _import_quantized(node: OnnxNode) -> None:
     dtype = DType.U8 if zero_point is None else zero_point.dtype
     op = replace(Gemm(trans_w), output_dtype=dtype)
     node.emit(op, [x, w, bias], quant=read_quant(node, y_index, y_index + 1))
+
+
+def _import_plain(node: OnnxNode) -> None:
+    """QLinearMatMul of two activations, or of a stack of matrices: a product of plain integers."""
+    w = node.input(3)
+    quants = [read_quant(node, 1, 2), read_quant(node, 4, 5, axis=max(0, len(w.shape) - 1))]
+    check_channels(node, w, quants[1])
+    node.alias(qlinear_product(node, [*quants, read_quant(node, 6, 7)]))

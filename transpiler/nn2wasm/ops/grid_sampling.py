@@ -93,13 +93,14 @@ class GridSample(KernelOp):
             }
             for i, (name, size) in enumerate(zip(names, sizes, strict=True))
         ]
+        places = [f" + at_{a}[{a}] * {step}" for a, step in zip(names, strides, strict=True)]
         context = {
             "images": x.shape[0], "channels": x.shape[1],
             "points": points, "axes": axes,
             "count": len(sizes), "indent": "  " * len(sizes), "slab": prod(sizes),
             "image": prod(x.shape[1:]),
             "result": x.shape[1] * points, "taps": self.taps, "all_taps": self.taps ** len(sizes),
-            "index": "".join(f" + at_{a}[{a}] * {step}" for a, step in zip(names, strides, strict=True)),
+            "index": "".join(places),
             "weight": " * ".join(f"w_{a}[{a}]" for a in names),
             "padding": PADDINGS[self.padding], "aligned": int(self.aligned),
             "shape": shape_text(x.shape),

@@ -1,8 +1,8 @@
-"""Tensors side by side, and values around them: ONNX Concat-4.., Pad-2.. with constant values."""
+"""Tensors side by side, and values around them: ONNX Concat-4.., Pad-1.."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,11 @@ from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.movement import Movement, copy_context, copy_lowering
 from nn2wasm.ops.onnx_node import OnnxNode
+from nn2wasm.ops.resize import ResizeNearest
+from nn2wasm.ops.slicing import Slice
+
+LONGEST_BORDERED = 2**22
+"""Elements of an axis that is padded with its own: each has an index."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,43 @@ def check_concat(node: OnnxNode, tensors: Sequence[Tensor], axis: int) -> None:
             raise node.invalid(f"its operands differ beside axis {axis}")
 
 
+def _reflected(size: int, begin: int, end: int) -> tuple[int, ...]:
+    turn = max(1, 2 * size - 2)
+    places = (place % turn for place in range(-begin, size + end))
+    return tuple(place if place < size else turn - place for place in places)
+
+
+BORDERS: dict[str, Callable[[int, int, int], tuple[int, ...]]] = {
+    "reflect": _reflected,
+    "edge": lambda size, begin, end: (0,) * begin + tuple(range(size)) + (size - 1,) * end,
+    "wrap": lambda size, begin, end: tuple(i % size for i in range(-begin, size + end)),
+}
+"""Indices of an axis's elements with so many before and behind it, by the mode of Pad."""
+
+
+@dataclass(frozen=True)
+class Border(ResizeNearest):
+    """The input's own elements around it; `indices` as there."""
+
+    @property
+    def kind(self) -> str:
+        return "Pad"
+
+
+def _cropped(
+    node: OnnxNode, x: Tensor, begin: list[int], end: list[int]
+) -> tuple[Tensor, list[int], list[int]]:
+    """The tensor without what negative padding takes away, and the padding that is left."""
+    if min(begin + end, default=0) >= 0:
+        return x, begin, end
+    starts = tuple(max(0, -pad) for pad in begin)
+    sizes = tuple(n - a - max(0, -b) for n, a, b in zip(x.shape, starts, end, strict=True))
+    if min(sizes) < 1:
+        raise node.invalid(f"its pads take more away than {list(x.shape)} has")
+    part = node.add(Slice(starts, sizes, (1,) * len(sizes)), [x], suffix="crop", quant=x.quant)
+    return part, [max(0, pad) for pad in begin], [max(0, pad) for pad in end]
+
+
 @dataclass(frozen=True)
 class Pad(Movement):
     """Constant values around the input; `value` in the elements' own terms."""
@@ -89,8 +131,8 @@ class Pad(Movement):
         x = node.input(0)
         rank = len(x.shape)
         mode = node.attr_str("mode", "constant")
-        if mode != "constant":
-            raise node.unsupported(f"mode {mode!r}; constant is compiled")
+        if mode not in ("constant", *BORDERS):
+            raise node.invalid(f"mode {mode!r} is not one of ONNX's")
         value = 0.0
         if node.opset < 11:
             name = "pads" if node.opset > 1 else "paddings"
@@ -106,12 +148,18 @@ class Pad(Movement):
         begin, end = [0] * rank, [0] * rank
         for index, axis in enumerate(axes):
             begin[axis], end[axis] = pads[index], pads[index + len(axes)]
-        if min(begin + end, default=0) < 0:
-            raise node.unsupported("negative padding")
+        if max(map(abs, begin + end), default=0) > node.tensor_elements:
+            raise node.invalid(f"pads {list(pads)}")
+        x, begin, end = _cropped(node, x, begin, end)
         if not any(begin + end):
             node.alias(x)
-        else:
+        elif mode == "constant":
             node.emit(cls(tuple(begin), tuple(end), value), [x])
+        else:
+            pads_of = list(zip(x.shape, begin, end, strict=True))
+            if max(sum(each) for each in pads_of) > LONGEST_BORDERED:
+                raise node.unsupported(f"an axis of more than {LONGEST_BORDERED:,} elements")
+            node.emit(Border(tuple(BORDERS[mode](*each) for each in pads_of)), [x])
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]

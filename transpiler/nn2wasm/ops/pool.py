@@ -45,6 +45,7 @@ from nn2wasm.ops.spatial import (
     spatial_size,
 )
 from nn2wasm.ops.vectors import simd_kernel
+from nn2wasm.ops.volume_pool import emit_volume_average, emit_volume_max
 from nn2wasm.ops.wide_activations import AVERAGE_POOL, MAX_POOL, S16_SPAN, average_context
 from nn2wasm.quant.fixed_point import FixedPoint
 from nn2wasm.quant.wide_forms import WideForm, find_wide_form
@@ -70,11 +71,11 @@ class MaxPool(KernelOp):
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
-        if len([name for name in node.output_names if name]) > 1:
-            raise node.unsupported("the Indices output")
         x = node.input(0)
-        if x.dtype is not DType.F32 and not x.dtype.is_byte:
-            raise node.unsupported(f"elements of type {x.dtype.value}")
+        indices = len([name for name in node.output_names if name]) > 1
+        if indices or len(x.shape) > 4 or not (x.dtype is DType.F32 or x.dtype.is_byte):
+            emit_volume_max(node, x)
+            return
         if x.dtype.is_byte and x.quant is None:
             x = reinterpret(node, x, QuantParams.per_tensor(1.0, 0))
         node.emit(cls(pool_geometry(node, x, "Global" in node.op_type)), [x])
@@ -131,6 +132,9 @@ class AveragePool(KernelOp):
             raise node.unsupported("channels_last")
         if not qlinear and x.dtype is not DType.F32:
             raise node.unsupported(f"elements of type {x.dtype.value}")
+        if not qlinear and (len(x.shape) > 4 or _is_ambiguous(node)):
+            emit_volume_average(node, x)
+            return
         geometry = pool_geometry(node, x, "Global" in node.op_type)
         include_pad = bool(node.attr_int("count_include_pad", 0))
         if include_pad and not qlinear:
@@ -254,9 +258,16 @@ def _counted(node: OnnxNode, geometry: Geometry, x: Tensor) -> tuple[Geometry, b
     size, floor = spatial_size(x.shape, False), replace(geometry, ceil=False)
     if not geometry.is_padded:
         return geometry, False
-    if floor.out_size(size) != geometry.out_size(size):
-        raise node.unsupported("count_include_pad together with padding and ceil_mode")
+    assert floor.out_size(size) == geometry.out_size(size)
     return floor, True
+
+
+def _is_ambiguous(node: OnnxNode) -> bool:
+    """Whether padding counts and ceil_mode may add to it: the plain kernel tells them apart."""
+    pads, auto = node.attr_ints("pads", ()) or (), node.attr_str("auto_pad", "NOTSET")
+    is_padded = any(pads) or auto.startswith("SAME")
+    counted = node.attr_int("count_include_pad", 0) and node.attr_int("ceil_mode", 0)
+    return bool(is_padded and counted)
 
 
 def pool_geometry(node: OnnxNode, x: Tensor, whole: bool) -> Geometry:

@@ -27,8 +27,8 @@ LARGEST_SIDE = 2**14
 class RoiAlign(KernelOp):
     """Inputs x [n, c, h, w], regions [k, 4] (x, y of two corners), images [k].
 
-    `samples`: rows and columns of samples in a cell; 0 means one for each pixel that a cell is
-    long, but never more than twice as many as the image has.
+    `samples`: rows and columns of samples in a cell; 0 means one for each pixel that it is long,
+    but never more than twice as many as the image has.
     """
 
     onnx_types = ("RoiAlign",)

@@ -3,90 +3,32 @@
     nearest:        y[i, j, …] = x[index_0[i], index_1[j], …]
     linear, cubic:  y[i, j] = sum_s sum_t v_s(i) · w_t(j) · x[row_s(i), column_t(j)]
 
-Which elements and weights is decided at compile time (`ops.sampling`). ONNX Resize-10..,
-Upsample-7..9 with constant scales or sizes. Interpolation runs along one axis, or two neighbouring
-ones; on 8-bit integers it is computed in floats and quantized.
+Which elements and weights is decided at compile time (`ops.resize_onnx`). Interpolation runs along
+one axis, or two neighbouring ones; on 8-bit integers it is computed in floats and quantized.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.broadcast import contiguous_strides
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.linear import float_literal, requantize_context
 from nn2wasm.ops.movement import LONGEST_INLINE
-from nn2wasm.ops.onnx_node import OnnxNode
-from nn2wasm.ops.registry import ImportOp, KernelOp
-from nn2wasm.ops.sampling import (
-    ROUNDINGS,
-    TRANSFORMS,
-    Axis,
-    Rounding,
-    Taps,
-    Transform,
-    cubic_taps,
-    linear_taps,
-    nearest_indices,
-    refuse_between,
-)
+from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.sampling import Taps
 from nn2wasm.ops.softmax import shape_text
 from nn2wasm.ops.tiles import offset
 from nn2wasm.ops.vectors import BYTES, FLOATS, simd_kernel
 
 BLOCKS = {True: FLOATS, False: 2 * FLOATS}
 """Elements at a time, by whether they are floats."""
-
-
-class Resize(ImportOp):
-    """Becomes ResizeNearest or ResizeLinear, or nothing where all sizes stay."""
-
-    onnx_types = ("Resize", "Upsample")
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        x = node.input(0)
-        mode = node.attr_str("mode", "nearest")
-        if mode not in ("nearest", "linear", "bilinear", "cubic"):
-            raise node.unsupported(f"mode {mode!r}; nearest, linear and cubic are compiled")
-        if node.attr_int("antialias", 0):
-            raise node.unsupported("antialias")
-        axes = _read_axes(node, x)
-        transform = _coordinates(node)
-        if mode == "nearest":
-            rounding = _rounding(node)
-            indices = tuple(nearest_indices(axis, transform, rounding) for axis in axes)
-            if all(index == tuple(range(a.size)) for index, a in zip(indices, axes, strict=True)):
-                node.alias(x)
-            else:
-                node.emit(ResizeNearest(indices), [x])
-            return
-        if x.dtype is not DType.F32:
-            raise node.unsupported(f"{mode} on elements of type {x.dtype.value}; f32 is compiled")
-        outside = bool(node.attr_int("exclude_outside", 0))
-        steep = np.float32(node.attr_float("cubic_coeff_a", -0.75))
-
-        def taps(axis: Axis) -> Taps | None:
-            if axis.out == axis.size and axis.scale == 1:
-                return None
-            if mode == "cubic":
-                return cubic_taps(axis, transform(axis), steep, exclude_outside=outside)
-            return linear_taps(axis, transform(axis))
-
-        every = tuple(taps(axis) for axis in axes)
-        wide = [i for i, t in enumerate(every) if t is not None]
-        if not wide:
-            node.alias(x)
-        elif len(wide) > 2 or wide[-1] - wide[0] > 1:
-            raise node.unsupported(f"{mode} along axes {wide}; two neighbouring ones are compiled")
-        else:
-            node.emit(ResizeLinear(every), [x])
 
 
 def _short_runs(node: Node) -> str:
@@ -123,7 +65,7 @@ class ResizeNearest(KernelOp):
         return [np.asarray(inputs[0])[np.ix_(*self.indices)]]
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
-        return ResizeNearest(tuple(self.indices[axis] for axis in perm))
+        return replace(self, indices=tuple(self.indices[axis] for axis in perm))
 
     def kernel_dtype(self, node: Node) -> str:
         return "any"
@@ -318,83 +260,3 @@ def _regular_index(index: Sequence[int], var: str) -> str | None:
     if len(index) > 1 and np.array_equal(values, positions * values[1]):
         return f"{var} * {values[1]}"
     return None
-
-
-# -- reading ---------------------------------------------------------------------------------------
-
-
-def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
-    """Sizes and scales of every axis of the input."""
-    rank = len(x.shape)
-    upsample = node.op_type == "Upsample"
-    scales: tuple[float, ...] | None
-    if upsample and node.opset < 7:
-        names = ("height_scale", "width_scale")
-        scales = (*[1.0] * (rank - 2), *(node.attr_float(name, 0.0) for name in names))
-    elif upsample and node.opset < 9:
-        scales = node.attr_floats("scales")
-    else:
-        scales = _floats(node, 2 if node.opset >= 11 and not upsample else 1, "scales")
-    sizes = node.ints(3, "sizes") if node.opset >= 11 and not upsample else None
-    given = node.attr_ints("axes")
-    chosen = tuple(range(rank)) if given is None else node.axes(given, rank)
-    if bool(scales) == bool(sizes):
-        raise node.invalid("either scales or sizes must be given")
-    values: Sequence[float] = scales or sizes or ()
-    if len(values) != len(chosen):
-        raise node.invalid(f"{len(values)} scales or sizes for {len(chosen)} axes")
-    if not all(math.isfinite(value) and value > 0 for value in values):
-        raise node.invalid(f"scales or sizes {list(values)} must be positive")
-    if sizes:
-        policy = node.attr_str("keep_aspect_ratio_policy", "stretch")
-        targets = _targets(node, [x.shape[axis] for axis in chosen], sizes, policy)
-    axes = [Axis(size, size, np.float32(1.0)) for size in x.shape]
-    for place, axis in enumerate(chosen):
-        size = x.shape[axis]
-        if sizes:
-            out, scale = targets[place]
-        else:
-            scale = np.float32(values[place])
-            out = math.floor(np.float32(size) * scale)
-            refuse_between(node, size, scale, out)
-        if out < 1:
-            raise node.invalid(f"axis {axis} of size {size} would have {out} elements")
-        axes[axis] = Axis(size, out, np.float32(scale))
-    return axes
-
-
-def _targets(
-    node: OnnxNode, shape: Sequence[int], sizes: Sequence[int], policy: str
-) -> list[tuple[int, np.float32]]:
-    """Output size and scale of each chosen axis."""
-    ratios = [np.float32(size) / np.float32(old) for size, old in zip(sizes, shape, strict=True)]
-    if policy == "stretch":
-        return list(zip(sizes, ratios, strict=True))
-    if policy not in ("not_larger", "not_smaller"):
-        raise node.invalid(f"keep_aspect_ratio_policy {policy!r} is not one of ONNX's")
-    one = min(ratios) if policy == "not_larger" else max(ratios)
-    return [(math.floor(np.float32(one * np.float32(old)) + 0.5), one) for old in shape]
-
-
-def _floats(node: OnnxNode, index: int, what: str) -> tuple[float, ...] | None:
-    if node.optional(index) is None:
-        return None
-    return tuple(float(value) for value in node.constant(index, what).reshape(-1))
-
-
-def _coordinates(node: OnnxNode) -> Transform:
-    if node.op_type == "Upsample" or node.opset < 11:
-        return TRANSFORMS["asymmetric"]
-    name = node.attr_str("coordinate_transformation_mode", "half_pixel")
-    if name not in TRANSFORMS:
-        raise node.unsupported(f"coordinate_transformation_mode {name!r}")
-    return TRANSFORMS[name]
-
-
-def _rounding(node: OnnxNode) -> Rounding:
-    if node.op_type == "Upsample" or node.opset < 11:
-        return ROUNDINGS["simple"]
-    name = node.attr_str("nearest_mode", "round_prefer_floor")
-    if name == "simple" or name not in ROUNDINGS:
-        raise node.invalid(f"nearest_mode {name!r} is not one of ONNX's")
-    return ROUNDINGS[name]

@@ -18,12 +18,19 @@ Taps = tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]
 """For each output index of an axis: the input indices that it mixes, and their weights."""
 
 
+CROP = "tf_crop_and_resize"
+
+
 class Axis(NamedTuple):
-    """An axis to resample: from `size` to `out` elements, by `scale` (float32)."""
+    """An axis to resample: from `size` to `out` elements, by `scale` (float32).
+
+    `crop`: which part of it, from 0 at the first element to 1 at the last.
+    """
 
     size: int
     out: int
     scale: np.float32
+    crop: tuple[float, float] = (0.0, 1.0)
 
 
 Transform = Callable[[Axis], Array]
@@ -50,6 +57,22 @@ def _half_pixel_symmetric(axis: Axis) -> Array:
     return np.asarray(center * (np.float32(1) - adjustment) + _half_pixel(axis))
 
 
+def _cropped(axis: Axis) -> Array:
+    begin, end = (np.float32(part) for part in axis.crop)
+    last = np.float32(axis.size - 1)
+    if axis.out == 1:
+        return np.asarray([(begin + end) * last / np.float32(2)], np.float32)
+    return np.asarray(begin * last + _steps(axis) * ((end - begin) * last / (axis.out - 1)))
+
+
+def outside_crop(axis: Axis) -> Array:
+    """Which outputs lie outside the input, where only a part of the axis is resized."""
+    if axis.crop == (0.0, 1.0):
+        return np.zeros(axis.out, np.bool_)
+    at = _cropped(axis)
+    return np.asarray((at < 0) | (at > axis.size - 1))
+
+
 def _steps(axis: Axis) -> Array:
     return np.arange(axis.out).astype(np.float32)
 
@@ -59,6 +82,7 @@ TRANSFORMS: dict[str, Transform] = {
     "half_pixel_symmetric": _half_pixel_symmetric,
     "pytorch_half_pixel": _pytorch_half_pixel,
     "align_corners": _align_corners,
+    CROP: _cropped,
     "asymmetric": lambda axis: _steps(axis) / axis.scale,
     "tf_half_pixel_for_nn": lambda axis: (_steps(axis) + np.float32(0.5)) / axis.scale,
 }
@@ -72,7 +96,7 @@ ROUNDINGS: dict[str, Rounding] = {
 
 
 def nearest_indices(axis: Axis, transform: Transform, rounding: Rounding) -> tuple[int, ...]:
-    if axis.out == axis.size and axis.scale == 1:
+    if axis.out == axis.size and axis.scale == 1 and axis.crop == (0.0, 1.0):
         return tuple(range(axis.size))
     indices = np.clip(rounding(transform(axis), axis), 0, axis.size - 1)
     return tuple(int(index) for index in indices)
@@ -99,8 +123,30 @@ def cubic_taps(axis: Axis, at: Array, a: np.float32, *, exclude_outside: bool) -
             weights = [
                 w if 0 <= p < axis.size else 0.0 for w, p in zip(weights, places, strict=True)
             ]
-            total = sum(weights)
+            total = sum(weights) or 1.0
             weights = [w / total for w in weights]
+        taps.append((tuple(min(max(p, 0), axis.size - 1) for p in places), tuple(weights)))
+    return tuple(taps)
+
+
+def smooth_taps(axis: Axis, at: Array, reach: int, a: float, *, exclude_outside: bool) -> Taps:
+    """Linear (`reach` 1) or cubic (2) weights as wide as the scale, below 1, says: antialias.
+
+    Of a position between two elements as many on either side; those outside are the outermost.
+    """
+    scale = float(axis.scale)
+    half = -(math.floor(-reach / scale) + 1) + 1
+    taps = []
+    for position in at.astype(np.float64):
+        low = math.ceil(position) - 1
+        places = [low + k for k in range(1 - half, half + 1)]
+        distances = [abs(place - position) * scale for place in places]
+        weights = [_cubic(d, a) if reach == 2 else max(0.0, 1.0 - d) for d in distances]
+        if exclude_outside:
+            inside = [0 <= place < axis.size for place in places]
+            weights = [w if i else 0.0 for w, i in zip(weights, inside, strict=True)]
+        total = sum(weights) or 1.0  # 0 where all are outside: there a crop has no result
+        weights = [weight / total for weight in weights]
         taps.append((tuple(min(max(p, 0), axis.size - 1) for p in places), tuple(weights)))
     return tuple(taps)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nn2wasm.ir import Shape, Tensor
 from nn2wasm.ops.kernel import Window
@@ -78,18 +78,27 @@ def image_shape(batch: int, size: Pair, channels: int, rank: int, channels_last:
     return (batch, *sizes, channels) if channels_last else (batch, channels, *sizes)
 
 
-def read_geometry(
+class Steps(NamedTuple):
+    """Attributes of a window over any number of spatial axes, a number for each."""
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begin: tuple[int, ...]
+    end: tuple[int, ...]
+    ceil: bool
+
+
+def read_steps(
     node: OnnxNode, in_shape: Shape, kernel: Sequence[int], *, channels_last: bool = False
-) -> Geometry:
+) -> Steps:
     """Reads auto_pad, strides, dilations, pads and ceil_mode of a windowed ONNX node.
 
     Raises:
         InvalidModel: lengths or values that mean nothing.
-        UnsupportedFeature: more than two spatial axes, negative padding.
+        UnsupportedFeature: negative padding, numbers beyond the limits.
     """
     rank = len(kernel)
-    if rank not in (1, 2):
-        raise node.unsupported(f"{rank} spatial axes; 1 and 2 are compiled")
     if len(in_shape) != rank + 2:
         raise node.invalid(f"a kernel of {rank} axes needs an input of rank {rank + 2}")
 
@@ -121,6 +130,23 @@ def read_geometry(
         begin = end = (0,) * rank
     elif auto != "NOTSET":
         raise node.invalid(f"auto_pad {auto!r} is not one of ONNX's")
+    ceil = bool(node.attr_int("ceil_mode", 0))
+    return Steps(tuple(kernel), strides, dilations, begin, end, ceil)
+
+
+def read_geometry(
+    node: OnnxNode, in_shape: Shape, kernel: Sequence[int], *, channels_last: bool = False
+) -> Geometry:
+    """The window of a node over one or two spatial axes.
+
+    Raises:
+        InvalidModel: lengths or values that mean nothing.
+        UnsupportedFeature: more than two spatial axes, negative padding.
+    """
+    rank = len(kernel)
+    if rank not in (1, 2):
+        raise node.unsupported(f"{rank} spatial axes; 1 and 2 are compiled")
+    steps = read_steps(node, in_shape, kernel, channels_last=channels_last)
 
     def pair(values: Sequence[int], filler: int) -> Pair:
         return (filler, values[0]) if rank == 1 else (values[0], values[1])
@@ -128,12 +154,48 @@ def read_geometry(
     return Geometry(
         rank=rank,
         kernel=pair(kernel, 1),
-        stride=pair(strides, 1),
-        dilation=pair(dilations, 1),
-        pad_begin=pair(begin, 0),
-        pad_end=pair(end, 0),
-        ceil=bool(node.attr_int("ceil_mode", 0)),
+        stride=pair(steps.strides, 1),
+        dilation=pair(steps.dilations, 1),
+        pad_begin=pair(steps.begin, 0),
+        pad_end=pair(steps.end, 0),
+        ceil=steps.ceil,
     )
+
+
+def transposed_sizes(
+    node: OnnxNode, in_shape: Shape, steps: Steps
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of a transposed convolution: the padding at the begin of each axis, and the output's sizes.
+
+    Raises:
+        InvalidModel: output_padding or output_shape mean nothing, or nothing would be left.
+    """
+    auto, rank = node.attr_str("auto_pad", "NOTSET"), len(steps.kernel)
+    extra = node.attr_ints("output_padding", (0,) * rank) or (0,) * rank
+    wanted = node.attr_ints("output_shape")
+    if len(extra) != rank or min(extra) < 0:
+        raise node.invalid(f"output_padding {list(extra)} for {rank} axes")
+    if wanted is not None:
+        wanted = wanted[-rank:]
+        if len(wanted) != rank or min(wanted) < 1:
+            raise node.invalid(f"output_shape {list(wanted)} for {rank} axes")
+    begins, sizes = [], []
+    for axis, size in enumerate(in_shape[2:]):
+        stride, dilation = steps.strides[axis], steps.dilations[axis]
+        full = (size - 1) * stride + extra[axis] + (steps.kernel[axis] - 1) * dilation + 1
+        if wanted is not None or auto in ("SAME_UPPER", "SAME_LOWER"):
+            out = wanted[axis] if wanted is not None else size * stride
+            total = max(0, full - out)
+            begin = total // 2 if auto == "SAME_UPPER" else total - total // 2
+            out = out if wanted is not None else full - total
+        else:
+            begin = steps.begin[axis]
+            out = full - begin - steps.end[axis]
+        if out < 1:
+            raise node.invalid(f"its output would have {out} elements along axis {axis + 2}")
+        begins.append(begin)
+        sizes.append(out)
+    return tuple(begins), tuple(sizes)
 
 
 def _same_pads(
