@@ -82,6 +82,7 @@ def depthwise_fields(
         "bits": _bits(_fields(geometry)),
         **form.context,
     }
+    operands.context["lowest"] = f"{operands.context['wrap']}{form.context['lowest']}"
     operands.sizes |= {
         "channels": c,
         "pixels": spatial_size(y.shape, True)[1],

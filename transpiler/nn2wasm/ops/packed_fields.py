@@ -337,6 +337,9 @@ def field_operands(
     bias = linear.constants["b"].astype(np.int64) - above
     x_zero_point = linear.context["x_zero_point"]
     operands = output_operands(node, linear.constants["scale"], lo, hi)
-    operands.constants = {"b": bias.astype(np.uint32).view(np.int32), **operands.constants}
+    stored = bias.astype(np.uint32).view(np.int32)
+    # A bias at the end of 32 bits wraps around; sums that it is added to must do so, too.
+    operands.context["wrap"] = "(int32_t)" if np.any(stored != bias) else ""
+    operands.constants = {"b": stored, **operands.constants}
     operands.sizes["x_zero_point"] = x_zero_point
     return operands
