@@ -71,7 +71,7 @@ def test_code_of_kernels_and_around_them():
 
 def test_an_object_function_by_function(tmp_path):
     target = find_target("cortex-m3")
-    compiled = plan_model(DIGITS, target, Options(name="network"))
+    compiled = plan_model(DIGITS, target, Options(name="network", optimize="speed"))
     made = measure_object(generate(compiled), target, tmp_path)
     layers = [name for name in made.sizes if name.startswith("network_0")]
     assert len(layers) == len(compiled.plan.calls)

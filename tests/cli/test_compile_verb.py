@@ -12,7 +12,10 @@ def test_three_lines_for_a_module(nn2wasm, digits, tmp_path):
     assert outcome.code == 0
     assert outcome.err == ""
     first, second, third = outcome.out.splitlines()
-    assert first == f"{path}: digits_int8 for wasm, optimized for size, 7 layers, 60.5 k MAC"
+    assert (
+        first
+        == f"{path}: digits_int8 for wasm, optimized for size and memory, 7 layers, 60.5 k MAC"
+    )
     assert second.startswith(f"{path.stat().st_size:,} bytes: ")
     assert third.startswith("RAM ")
     assert third.endswith("65,536 linear memory (1 page)")
