@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 from engines import run_in_wasmtime
 from onnx.backend.test.runner import Runner
@@ -16,7 +17,7 @@ from nn2wasm.target import ArtifactKind, find_target
 from nn2wasm.toolchain import build_artifact
 
 TARGET = find_target(DEFAULT_TARGETS[ArtifactKind.WASM])
-PASSED, REFUSED, WRONG = "passed", "refused", "wrong"
+PASSED, REFUSED, WRONG, BEYOND = "passed", "refused", "wrong", "beyond"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Verdict:
     """What became of a case.
 
     Attributes:
-        outcome: "passed"; "refused", with a reason; or "wrong": another result, or a crash.
+        outcome: "passed"; "refused", with a reason; "wrong": another result, or a crash; "beyond":
+            another result for float64 inputs that float32, in which they are computed, cannot hold.
         reason: of all but passed ones, in one line; inputs that had to be fixed of those.
     """
 
@@ -41,6 +43,8 @@ def judge(case: Case) -> Verdict:
                 compiled, fixed = _compile(case, data)
                 module = build_artifact(generate(compiled), compiled.plan.target)
             problem = _compare(case, module, data, fixed)
+            if problem and _is_beyond(case, data):
+                return Verdict(BEYOND, "float64 inputs outside the range of float32")
             if problem:
                 return Verdict(WRONG, problem)
     except (InternalError, ToolchainError) as error:
@@ -93,6 +97,18 @@ def _compare(case: Case, module: bytes, data: Any, fixed: set[str]) -> str:
     except AssertionError as error:
         return _line(str(error))
     return ""
+
+
+def _is_beyond(case: Case, data: Any) -> bool:
+    """Whether a double of the inputs becomes zero or infinite as a float."""
+    arrays = [v for v in _feeds(case.model, data[0]).values() if v is not None]
+    doubles = [array for array in arrays if array.dtype == np.float64]
+    with np.errstate(all="ignore"):
+        narrow = [array.astype(np.float32) for array in doubles]
+    return any(
+        bool(((single == 0) != (double == 0)).any() or (np.isinf(single) != np.isinf(double)).any())
+        for single, double in zip(narrow, doubles, strict=True)
+    )
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:

@@ -36,7 +36,7 @@ class Listed:
         operator: that it is about, empty for networks and bodies of functions.
         opset: version of its domain.
         types: element types of inputs and outputs.
-        outcome: "passed" or "refused".
+        outcome: "passed", "refused" or "beyond" (`judge.py`).
         reason: why it is refused; inputs that had to be fixed.
     """
 
@@ -126,7 +126,11 @@ def page(version: str, listed: Sequence[Listed]) -> str:
     whole = about.pop("", [])
     missing = [(name, _passed(cases)) for name, cases in sorted(about.items())]
     parts = [
-        INTRODUCTION.format(summary=summary(listed), version=version),
+        INTRODUCTION.format(
+            summary=summary(listed),
+            version=version,
+            beyond=sum(each.outcome == "beyond" for each in listed),
+        ),
         markdown(HEADINGS, rows),
         "## Networks, and operators written as functions of others",
         f"{_passed(whole)} pass. Refused are:",
@@ -152,7 +156,8 @@ evaluated while compiling, or become other operations.
 The last columns are of the cases of the onnx package (version {version}): each is compiled for the
 target `wasm` and run in wasmtime; inputs that decide shapes are fixed (`--fix`).
 {summary}
-None is wrong: what does not pass is refused with a reason."""
+None is wrong: what does not pass is refused with a reason, but for {beyond} that feed float64 which
+float32, in which it is computed, cannot hold."""
 
 
 def _versions(cases: Iterable[Listed]) -> str:
@@ -191,7 +196,7 @@ def main() -> int:
     lines = [f"onnx {onnx.__version__}", *(each.line() for each in listed)]
     VERDICTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
     PAGE.write_text(page(onnx.__version__, listed), encoding="utf-8")
-    wrong = [each for each in listed if each.outcome not in ("passed", "refused")]
+    wrong = [each for each in listed if each.outcome not in ("passed", "refused", "beyond")]
     said = [summary(listed), *(f"WRONG {each.name}: {each.reason}" for each in wrong)]
     sys.stdout.write("\n".join(said) + "\n")
     return bool(wrong)

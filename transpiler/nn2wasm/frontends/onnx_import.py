@@ -105,6 +105,8 @@ class _Importer:
         if narrow:
             node.inputs = [as_single(node, t) if t in doubles else t for t in node.inputs]
         op.from_onnx(node)
+        if narrow and any(isinstance(result, TensorList) for result in node.results):
+            raise node.unsupported("a sequence of float64 tensors")
         if narrow:
             node.results = [_as_double(node, tensor) for tensor in node.results]
         for name, tensor in zip(record.outputs, node.results, strict=True):

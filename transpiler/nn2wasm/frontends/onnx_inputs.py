@@ -94,6 +94,11 @@ def read_output_type(value: onnx.ValueInfoProto, limits: Limits) -> OutputType:
     if value.type.WhichOneof("value") != "tensor_type":
         return None, None
     tensor = value.type.tensor_type
+    if tensor.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
+        raise UnsupportedFeature(
+            f"output {quote(value.name)} has elements of type {type_name(tensor.elem_type)}",
+            hint="export the model with float32 outputs; inside it may compute in half precision",
+        )
     dtype = DTYPES.get(tensor.elem_type)
     if not tensor.HasField("shape") or len(tensor.shape.dim) > limits.rank:
         return dtype, None

@@ -234,7 +234,10 @@ class RangeOf(ImportOp):
         start, limit, step = (
             node.constant(i, what) for i, what in enumerate(("start", "limit", "step"))
         )
+        if not start.size == limit.size == step.size == 1:
+            raise node.invalid("its start, limit and step are not one number each")
         if not step.any():
             raise node.invalid("its step is 0")
-        count = int(max(0, np.ceil((float(limit) - float(start)) / float(step))))
+        first, end, by = (float(value.reshape(())) for value in (start, limit, step))
+        count = int(max(0, np.ceil((end - first) / by)))
         node.emit(Range(count, node.input(0).dtype), [node.input(i) for i in range(3)])
