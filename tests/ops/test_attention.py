@@ -10,7 +10,7 @@ from bench import rng
 from cases import Case, compare, refuse
 from tolerance import CLOSE
 
-from nn2wasm.errors import InvalidModel, UnsupportedFeature
+from nn2wasm.errors import InvalidModel
 
 OPSET = 25
 
@@ -138,7 +138,6 @@ def test_layers_with_a_state(one):
         ([*operands(), None, PAST[1]], {}, InvalidModel, "without a past value"),
         ([*operands(), None, floats(2, 4, 3, 7), PAST[2]], {}, InvalidModel, "past key"),
         ([*operands(), None, None, None, np.int64([1])], {}, InvalidModel, "one number for each"),
-        ([each.astype(np.float64) for each in operands()], {}, UnsupportedFeature, "f64"),
     ],
 )
 def test_what_is_no_attention(inputs, attributes, error, text):

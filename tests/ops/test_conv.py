@@ -227,8 +227,8 @@ def test_refused() -> None:
     refuse(
         UnsupportedFeature, Case("bad", "Conv", {"pads": [-1, 0, 0, 0]}, [x, w], **pick), "negative"
     )
-    cube = [floats(1, 2, 4, 4, 4), floats(2, 2, 3, 3, 3)]
-    refuse(UnsupportedFeature, Case("bad", "Conv", {}, cube, **pick), "spatial axes")
+    tesseract = [floats(1, 2, 4, 4, 4, 4), floats(2, 2, 3, 3, 3, 3)]
+    refuse(UnsupportedFeature, Case("bad", "Conv", {}, tesseract, **pick), "spatial axes")
     one = np.float32(0.1)
     quants = [
         one,

@@ -103,4 +103,5 @@ def test_refused() -> None:
     refuse(InvalidModel, bad(x, w, output_padding=[-1, 0]), "output_padding")
     refuse(InvalidModel, bad(x, w, output_shape=[0, 4]), "output_shape")
     refuse(InvalidModel, bad(x, w, pads=[9, 9, 9, 9]), "would have")
-    refuse(UnsupportedFeature, bad(floats(1, 2, 3, 3, 3), floats(2, 2, 2, 2, 2)), "3 spatial axes")
+    tesseract = floats(1, 2, 3, 3, 3, 3), floats(2, 2, 2, 2, 2, 2)
+    refuse(UnsupportedFeature, bad(*tesseract), "4 spatial axes")

@@ -8,7 +8,7 @@ from bench import Bench, Quant, rng
 from cases import Case, compare, refuse
 from tolerance import CLOSE, EXACT, ONE_STEP
 
-from nn2wasm.errors import InvalidModel, UnsupportedFeature
+from nn2wasm.errors import InvalidModel
 from nn2wasm.ir import DType, QuantParams
 from nn2wasm.quant.arithmetic import dequantize, quantize
 
@@ -191,6 +191,4 @@ def test_refused() -> None:
         InvalidModel, Case("bad", "Add", {}, [floats(2, 3), floats(4)]), "broadcast|shape|dimension"
     )
     refuse(InvalidModel, Case("bad", "Add", {}, [floats(2), whole(np.int64, 2)]), "type")
-    wide = [np.float64([1, 2]), np.float64([1, 2])]
-    refuse(UnsupportedFeature, Case("bad", "Div", {}, wide), "f64")
     assert CLOSE(np.float32([1]), np.float32([1.1]))

@@ -7,10 +7,8 @@ import itertools
 import numpy as np
 import pytest
 from bench import Bench, Quant
-from cases import MICROSOFT, Case, compare, refuse
+from cases import MICROSOFT, Case, compare
 from tolerance import CLOSE, EXACT
-
-from nn2wasm.errors import UnsupportedFeature
 
 rng = np.random.default_rng(5)
 GRID = np.linspace(-9, 9, 241).astype(np.float32)
@@ -23,6 +21,14 @@ CASES = [
     Case("celu", "Celu", {}, [GRID], opset=20, tolerance=CLOSE),
     Case("celu_alpha", "Celu", {"alpha": 0.7}, [GRID], opset=20, tolerance=CLOSE),
     Case("average_ceil", "AveragePool", POOL, [IMAGE], opset=20, tolerance=CLOSE),
+    Case(
+        "average_ceil_counted",
+        "AveragePool",
+        POOL | {"pads": [1, 1, 1, 1]},
+        [IMAGE],
+        opset=20,
+        tolerance=CLOSE,
+    ),
     Case(
         "average_ceil_exact_fit",
         "AveragePool",
@@ -37,12 +43,6 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_like_onnxruntime(case: Case) -> None:
     compare(case, CASES)
-
-
-def test_counted_padding_beside_what_ceil_mode_adds_is_refused() -> None:
-    attributes = POOL | {"pads": [1, 1, 1, 1]}
-    case = Case("pool", "AveragePool", attributes, [IMAGE])
-    refuse(UnsupportedFeature, case, "ceil_mode")
 
 
 def bench_of_poolings() -> Bench:

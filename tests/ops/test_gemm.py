@@ -8,7 +8,7 @@ from bench import Bench, Quant, rng
 from cases import LINEAR_TARGETS, MICROSOFT, Case, compare, refuse
 from tolerance import EXACT, ONE_STEP
 
-from nn2wasm.errors import InvalidModel, UnsupportedFeature
+from nn2wasm.errors import InvalidModel
 from nn2wasm.quant.arithmetic import ratio, requantize
 
 SIZES = [
@@ -186,26 +186,17 @@ def test_integers(key: str, name: str, target: str) -> None:
     assert not (complaint := near(answer.result, answer.reference)), complaint
 
 
+def test_a_batch_of_constant_matrices() -> None:
+    one, zero = np.float32(1), np.int8(0)
+    x, w = (rng.integers(-99, 99, shape).astype(S8) for shape in ((3, 2), (2, 2, 2)))
+    inputs = [x, one, zero, w, np.float32(0.5), zero, np.float32(3), zero]
+    compare(case := Case("batch", "QLinearMatMul", {}, inputs, constants=range(1, 8)), [case])
+
+
 def test_refused() -> None:
     pick = {"constants": (1, 2)}
     refuse(
         InvalidModel,
         Case("bad", "Gemm", {}, [floats(2, 3), floats(4, 5)], **pick),
         "inner sizes|dimension|Dimension|shape",
-    )
-    product = [
-        np.asarray(v)
-        for v in (
-            np.int8([[1, 2]]),
-            np.float32(1),
-            np.int8(0),
-            np.zeros((2, 2, 2), np.int8),
-            np.float32(1),
-            np.int8(0),
-            np.float32(1),
-            np.int8(0),
-        )
-    ]
-    refuse(
-        UnsupportedFeature, Case("bad", "QLinearMatMul", {}, product, constants=range(1, 8)), "rank"
     )

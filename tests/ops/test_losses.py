@@ -8,7 +8,7 @@ from bench import rng
 from cases import Case, compare, refuse
 from tolerance import CLOSE, EXACT
 
-from nn2wasm.errors import InvalidModel, UnsupportedFeature
+from nn2wasm.errors import InvalidModel
 
 
 def floats(*shape: int) -> np.ndarray:
@@ -73,7 +73,6 @@ def test_targets_outside_the_classes_count_nothing():
         ([floats(3, 4), floats(3)], {}, InvalidModel, "not classes"),
         ([floats(3, 4), np.int64([1, 2, 0]), floats(3)], {}, InvalidModel, "one for each class"),
         ([floats(3, 4), np.int64([1, 2, 0])], {"reduction": "max"}, InvalidModel, "reduction"),
-        ([floats(3, 4).astype(np.float64), np.int64([1, 2, 0])], {}, UnsupportedFeature, "f64"),
     ],
 )
 def test_what_is_no_loss(inputs, attributes, error, text):

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from tolerance import CLOSE, EXACT, ROUNDED_STATES
 
 from nn2wasm.api import Options, plan_model
-from nn2wasm.errors import InvalidModel, UnsupportedFeature
+from nn2wasm.errors import InvalidModel
 from nn2wasm.target import find_target
 
 rng = np.random.default_rng(34)
@@ -365,7 +365,3 @@ def broken(index: int, *shape: int, op: str = "LSTM", dtype: Any = np.float32, *
 )
 def test_contradictions_are_refused(example: Case, message: str) -> None:
     refuse(InvalidModel, example, message)
-
-
-def test_doubles_are_refused() -> None:
-    refuse(UnsupportedFeature, broken(0, 5, 2, 3, dtype=np.float64), "elements of type f64")

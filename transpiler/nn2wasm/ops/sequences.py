@@ -26,6 +26,7 @@ class SequenceOp(ImportOp):
         "SequenceLength",
     )  # fmt: skip
     takes_sequences = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -72,6 +73,7 @@ def _list(node: OnnxNode, items: Sequence[Tensor]) -> TensorList:
 
 class SplitToSequence(ImportOp):
     onnx_types = ("SplitToSequence",)
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -112,6 +114,7 @@ def _sizes(node: OnnxNode, whole: int) -> list[int]:
 class ConcatFromSequence(ImportOp):
     onnx_types = ("ConcatFromSequence",)
     takes_sequences = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -134,6 +137,7 @@ class SequenceMap(ImportOp):
 
     onnx_types = ("SequenceMap",)
     takes_sequences = True
+    reads_doubles = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
