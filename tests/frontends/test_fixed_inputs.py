@@ -66,9 +66,6 @@ def test_values_that_fit(fixed, error, text):
 
 
 def test_an_empty_list_where_the_model_says_so():
-    model = summed([0])
-    with pytest.raises(Exception, match="size 0"):
-        read_model(model)
-    read = read_model(model, fixed={"axes": []})
+    read = read_model(summed([0]), fixed={"axes": []})
     assert read.initializers["axes"].shape == (0,)
     assert read.initializers["axes"].dtype == np.int64

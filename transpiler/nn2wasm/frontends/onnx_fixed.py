@@ -40,7 +40,7 @@ def fix_inputs(
 
 
 def _constant(value: onnx.ValueInfoProto, given: ArrayLike, limits: Limits) -> Array:
-    declared = declared_input(value, limits, empty=True)
+    declared = declared_input(value, limits)
     try:
         array = np.asarray(given)
     except ValueError as error:

@@ -6,6 +6,7 @@ from collections import ChainMap
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import numpy as np
 import onnx
 
 import nn2wasm.ops  # registers the operations
@@ -16,6 +17,7 @@ from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
 from nn2wasm.ir import DType, Graph, Node, Op, Tensor
 from nn2wasm.ir.check import check
 from nn2wasm.ops.cast import Cast, as_single
+from nn2wasm.ops.empty import Empty
 from nn2wasm.ops.movement import Expand
 from nn2wasm.ops.onnx_node import OnnxNode, TensorList, Value
 from nn2wasm.ops.registry import ImportOp, find_op
@@ -44,7 +46,7 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
     tensors: Scope = ChainMap()
     for value in model.inputs:
         tensor = Tensor(graph.fresh(value.name), value.dtype, value.shape, source=value.name)
-        tensors[value.name] = tensor
+        tensors[value.name] = _value_of(graph, tensor)
         graph.inputs.append(tensor)
     for name, data in model.initializers.items():
         tensors[name] = Tensor.constant(graph.fresh(name), data)
@@ -104,7 +106,7 @@ class _Importer:
         narrow = not op.reads_doubles and not all(tensor.is_constant for tensor in doubles)
         if narrow:
             node.inputs = [as_single(node, t) if t in doubles else t for t in node.inputs]
-        op.from_onnx(node)
+        _import(node, op)
         if narrow and any(isinstance(result, TensorList) for result in node.results):
             raise node.unsupported("a sequence of float64 tensors")
         if narrow:
@@ -181,6 +183,15 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_INNER_NAME else "…" + name[1 - LONGEST_INNER_NAME :]
 
 
+def _import(node: OnnxNode, op: type[ImportOp]) -> None:
+    try:
+        op.from_onnx(node)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        if not any(tensor is not None and tensor.is_empty for tensor in node.inputs):
+            raise
+        raise node.unsupported("an input without elements") from error  # numpy has no result
+
+
 def _refuse_strings(node: OnnxNode, op: type[ImportOp]) -> None:
     text = next((t for t in node.inputs if t is not None and t.holds_strings), None)
     if text is not None and not op.reads_strings:
@@ -188,6 +199,13 @@ def _refuse_strings(node: OnnxNode, op: type[ImportOp]) -> None:
             f"{quote(text.name)} holds strings, which only pass through a model here",
             hint="classes and categories may be strings; see docs/operators.md",
         )
+
+
+def _value_of(graph: Graph, tensor: Tensor) -> Tensor:
+    """What an input stands for: without elements it can have one value only, and is known."""
+    if not tensor.is_empty:
+        return tensor
+    return graph.constant(f"{tensor.name}_empty", np.zeros(tensor.shape, tensor.dtype.numpy))
 
 
 def _as_double(node: OnnxNode, tensor: Value | None) -> Value | None:
@@ -205,7 +223,10 @@ def _output(graph: Graph, name: str, tensor: Value) -> Tensor:
         )
     if tensor.is_constant or tensor in graph.inputs or tensor in graph.outputs:
         op: Op = Expand(tensor.shape) if tensor.is_constant else Reshape(tensor.shape)
-        node = graph.make(op, [tensor], name=f"{name}_copy", quants=[tensor.quant])
+        if tensor.is_empty:
+            op = Empty(tensor.dtype, tensor.shape)
+        values = [] if tensor.is_empty else [tensor]
+        node = graph.make(op, values, name=f"{name}_copy", quants=[tensor.quant])
         graph.nodes.append(node)
         tensor = node.output
     return tensor

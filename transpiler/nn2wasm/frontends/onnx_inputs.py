@@ -60,7 +60,7 @@ def read_inputs(
     Raises:
         DynamicShape: an unknown size, or a shape for an input that does not exist.
         InvalidModel: a shape that contradicts the file, sizes above the limits.
-        UnsupportedFeature: sequences, maps, strings, half precision, empty inputs.
+        UnsupportedFeature: sequences, maps, strings, half precision.
     """
     declared = [declared_input(value, limits) for value in values]
     check_names(shapes, [value.name for value in declared], what="a shape")
@@ -106,8 +106,8 @@ def read_output_type(value: onnx.ValueInfoProto, limits: Limits) -> OutputType:
     return dtype, tuple(size if size and size > 0 else None for size in sizes)
 
 
-def declared_input(value: onnx.ValueInfoProto, limits: Limits, *, empty: bool = False) -> Declared:
-    """What the file says of an input; one without elements is refused unless `empty` is allowed."""
+def declared_input(value: onnx.ValueInfoProto, limits: Limits) -> Declared:
+    """What the file says of an input."""
     label = f"input {quote(value.name)}"
     kind = value.type.WhichOneof("value")
     if kind is None:
@@ -133,18 +133,14 @@ def declared_input(value: onnx.ValueInfoProto, limits: Limits, *, empty: bool = 
         raise InvalidModel(
             f"{label} has {len(tensor.shape.dim):,} axes; at most {limits.rank} are supported"
         )
-    axes = tuple(
-        _axis(dim, index, label, empty=empty) for index, dim in enumerate(tensor.shape.dim)
-    )
+    axes = tuple(_axis(dim, index, label) for index, dim in enumerate(tensor.shape.dim))
     return Declared(value.name, dtype, axes)
 
 
-def _axis(dim: onnx.TensorShapeProto.Dimension, index: int, label: str, *, empty: bool) -> Axis:
+def _axis(dim: onnx.TensorShapeProto.Dimension, index: int, label: str) -> Axis:
     if not dim.HasField("dim_value"):
         return dim.dim_param or None
     size = int(dim.dim_value)
-    if size == 0 and not empty:
-        raise UnsupportedFeature(f"{label}: axis {index} has size 0; empty inputs are useless here")
     if size < -1:
         raise InvalidModel(f"{label}: axis {index} has size {size}")
     return None if size == -1 else size  # some exporters write -1 for unknown
@@ -169,8 +165,8 @@ def _override(value: Declared, sizes: Sequence[int], symbols: dict[str, int]) ->
         shape = tuple(operator.index(size) for size in sizes)
     except TypeError as error:
         raise DynamicShape(f"{value.label}: a given size is not an integer") from error
-    if any(size <= 0 for size in shape):
-        raise DynamicShape(f"{value.label}: the given shape {list(shape)} has a size below 1")
+    if any(size < 0 for size in shape):
+        raise DynamicShape(f"{value.label}: the given shape {list(shape)} has a size below 0")
     facts = [("declared", value.shown()), ("given", str(list(shape)))]
     if value.axes is None:
         return shape

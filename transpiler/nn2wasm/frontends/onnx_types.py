@@ -18,7 +18,7 @@ OutputType = tuple[DType | None, tuple[int | None, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class OnnxValue:
-    """A graph input; every size of it is known and above zero."""
+    """A graph input; every size of it is known."""
 
     name: str
     dtype: DType

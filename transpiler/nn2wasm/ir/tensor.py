@@ -80,6 +80,11 @@ class Tensor:
         return prod(self.shape)
 
     @property
+    def is_empty(self) -> bool:
+        """True for a tensor without elements."""
+        return 0 in self.shape
+
+    @property
     def bytes(self) -> int:
         return self.element_count * self.dtype.bytes
 

@@ -35,7 +35,7 @@ class Concat(Movement):
             raise node.invalid("no operands")
         axis = node.axis(node.attr_int("axis", 1 if node.opset < 4 else 0), len(tensors[0].shape))
         check_concat(node, tensors, axis)
-        node.emit(cls(axis), tensors)
+        node.emit(cls(axis), [t for t in tensors if t.shape[axis]] or tensors)
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         tensors = [tensor for tensor in inputs if tensor is not None]

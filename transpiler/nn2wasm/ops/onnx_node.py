@@ -320,6 +320,13 @@ class OnnxNode:
                 tensor.labels = labels
             return constants
         node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
+        if all(tensor.is_empty for tensor in node.outputs):
+            return [
+                self.graph.constant(f"{stem}_empty", np.zeros(tensor.shape, tensor.dtype.numpy))
+                for tensor in node.outputs
+            ]
+        if any(tensor.is_empty for tensor in (*node.present_inputs, *node.outputs)):
+            raise self.unsupported("tensors without elements beside others")
         for tensor in node.outputs:
             if tensor.element_count > self.tensor_elements:
                 raise OverBudget(

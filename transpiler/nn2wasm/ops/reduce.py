@@ -59,13 +59,24 @@ class Function(NamedTuple):
 
 def _mean(x: Array, axes: tuple[int, ...]) -> Array:
     if x.dtype.kind == "f":
-        return np.asarray(x.mean(axes, keepdims=True))
+        count = math.prod(x.shape[axis] for axis in axes)
+        return np.asarray(x.sum(axes, keepdims=True) / x.dtype.type(count))
     total = x.sum(axes, keepdims=True, dtype=np.int64)
     return np.asarray(np.trunc(total / (x.size // max(1, total.size))))
 
 
+def _least(dtype: np.dtype[Any]) -> Any:
+    """The maximum of no elements."""
+    return -np.inf if dtype.kind == "f" else False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def _greatest(dtype: np.dtype[Any]) -> Any:
+    """The minimum of no elements."""
+    return np.inf if dtype.kind == "f" else True if dtype.kind == "b" else np.iinfo(dtype).max
+
+
 def _log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
-    largest = x.max(axes, keepdims=True)
+    largest = x.max(axes, keepdims=True, initial=-np.inf)
     return np.asarray(largest + np.log(np.exp(x - largest).sum(axes, keepdims=True)))
 
 
@@ -73,10 +84,12 @@ FUNCTIONS: dict[str, Function] = {
     "ReduceMean": Function("0.0f", "a + v", "a / n", _mean),
     "ReduceSum": Function("0.0f", "a + v", "a", lambda x, axes: x.sum(axes, keepdims=True), True),
     "ReduceMax": Function(
-        "-NN_INFINITY", "v > a ? v : a", "a", lambda x, axes: x.max(axes, keepdims=True), True
+        "-NN_INFINITY", "v > a ? v : a", "a",
+        lambda x, axes: x.max(axes, keepdims=True, initial=_least(x.dtype)), True,
     ),
     "ReduceMin": Function(
-        "NN_INFINITY", "v < a ? v : a", "a", lambda x, axes: x.min(axes, keepdims=True), True
+        "NN_INFINITY", "v < a ? v : a", "a",
+        lambda x, axes: x.min(axes, keepdims=True, initial=_greatest(x.dtype)), True,
     ),
     "ReduceProd": Function(
         "1.0f", "a * v", "a", lambda x, axes: x.prod(axes, keepdims=True), True
@@ -128,8 +141,6 @@ class Reduction(KernelOp):
             selects = node.op_type in BOUNDS and x.dtype.is_byte
             if not selects and not (function.integers and x.dtype in wide):
                 raise node.unsupported(f"elements of type {x.dtype.value} computed at run time")
-        if 0 in x.shape:
-            raise node.unsupported("an empty input")
         keep = bool(node.attr_int("keepdims", 1))
         kept = tuple(1 if axis in axes else size for axis, size in enumerate(x.shape))
         shape = kept if keep else tuple(s for a, s in enumerate(x.shape) if a not in axes)

@@ -101,10 +101,12 @@ def _sizes(node: OnnxNode, whole: int) -> list[int]:
         return [1] * whole
     split = node.constant(1, "split")
     given = node.ints(1, "split") or ()
-    if any(size < 1 for size in given):
-        raise node.unsupported(f"parts of {list(given)[:8]}; empty ones are not compiled")
+    if any(size < 0 for size in given):
+        raise node.invalid(f"parts of {list(given)[:8]}")
     if split.ndim == 0:
         (size,) = given
+        if size == 0:
+            raise node.invalid("parts of 0")
         return [min(size, whole - begin) for begin in range(0, whole, size)]
     if sum(given) != whole:
         raise node.invalid(f"parts of {list(given)[:8]}, of {whole} in all")

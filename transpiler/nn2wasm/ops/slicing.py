@@ -51,8 +51,6 @@ class Slice(Movement):
             first[axis], count[axis], stride[axis] = (
                 indices.start if indices else 0, len(indices), step,
             )  # fmt: skip
-        if 0 in count and not x.is_constant:
-            raise node.unsupported("an empty slice")
         node.emit(cls(tuple(first), tuple(count), tuple(stride)), [x])
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
@@ -94,7 +92,7 @@ def _import_split(node: OnnxNode) -> None:
     if parts is None:
         chunk = -(-size // count)
         parts = tuple(min(chunk, size - chunk * index) for index in range(count))
-    if len(parts) != count or sum(parts) != size or min(parts) < 1:
+    if len(parts) != count or sum(parts) != size or min(parts) < 0:
         raise node.invalid(f"split {list(parts)} does not divide axis {axis} of {list(x.shape)}")
     outputs, start = [], 0
     for index, part in enumerate(parts):

@@ -78,12 +78,7 @@ class CausalConvWithState(ImportOp):
             total = node.add(Binary("Add"), [total, added], suffix="biased")
         if activation != "none":
             total = node.add(Unary("Swish", (1.0,)), [total], suffix="activated")
-        state = whole if k > 1 else None
-        if state is not None:
-            state = _part(node, whole, 2, length, k - 1, "present_state")
-        elif len(node.output_names) > 1 and node.output_names[1]:
-            raise node.unsupported("a state without elements as an output")
-        node.alias(total, *([state] if state is not None else []))
+        node.alias(total, _part(node, whole, 2, length, k - 1, "present_state"))
 
 
 def _behind_state(node: OnnxNode, x: Tensor, shape: tuple[int, int, int]) -> Tensor:

@@ -43,7 +43,7 @@ def _all_values(tensor: Tensor) -> Range:
 
 
 def _range(node: Node, ranges: dict[Tensor, Range]) -> Range | None:
-    op, x = node.op, node.inputs[0]
+    op, x = node.op, node.inputs[0] if node.inputs else None
     if x is None or x not in ranges or x.dtype is not DType.S8:
         return None
     if isinstance(op, Conv | Gemm):
