@@ -166,9 +166,9 @@ def _import_gemm(node: OnnxNode) -> None:
         raise node.invalid(f"its bias does not broadcast to {[x.shape[0], n]}")
     row_bias = bias is not None and bias.shape in ((n,), (1, n), (1,) if n == 1 else (n,))
     if alpha == 1.0 and beta == 1.0 and (bias is None or row_bias):
-        _linear(node, x, w, bias, trans_w)
+        linear_product(node, x, w, bias, trans_w)
         return
-    y = _linear(node, x, w, None, trans_w, final=False)
+    y = linear_product(node, x, w, None, trans_w, final=False)
     if alpha != 1.0:
         y = node.add(Binary("Mul"), [y, node.value(np.float32(alpha), "alpha")], suffix="scaled")
     if bias is not None and beta != 0.0:
@@ -192,12 +192,12 @@ def _import_matmul(node: OnnxNode) -> None:
     if x.shape[-1] != w.shape[-2 if len(w.shape) > 1 else 0]:
         raise node.invalid("inner sizes differ")
     if len(w.shape) == 2:
-        _linear(node, x, w, None, trans_w=False)
+        linear_product(node, x, w, None, trans_w=False)
     else:
         node.emit(MatMul(), [x, w])
 
 
-def _linear(
+def linear_product(
     node: OnnxNode,
     x: Tensor,
     w: Tensor,
