@@ -15,7 +15,7 @@ NO_AXES = np.zeros(0, np.int64)
 X = rng.normal(size=(2, 3, 4)).astype(np.float32)
 CASES = [
     *(
-        Case(name, name, {}, [NOTHING, np.int64([1])], (1,), opset=18, tolerance=EXACT, reference=whole)
+        Case(name, name, {}, [NOTHING, np.int64([1])], (1,), 18, tolerance=EXACT, reference=whole)
         for name, whole in (
             ("ReduceSum", np.zeros((2, 1, 4), np.float32)),
             ("ReduceProd", np.ones((2, 1, 4), np.float32)),
@@ -25,7 +25,7 @@ CASES = [
     ),
     Case("all_axes", "ReduceMax", {}, [X, NO_AXES], opset=18, tolerance=EXACT,
          reference=X.max(keepdims=True)),
-    Case("rest_of_nothing", "ReduceSum", {}, [NOTHING, np.int64([2])], (1,), opset=18, tolerance=EXACT,
+    Case("rest_of_nothing", "ReduceSum", {}, [NOTHING, np.int64([2])], (1,), 18, tolerance=EXACT,
          reference=np.zeros((2, 0, 1), np.float32)),
     Case("slice", "Slice", {}, [X, np.int64([3]), np.int64([9]), np.int64([1])], (1, 2, 3),
          opset=18, tolerance=EXACT, reference=X[:, 3:]),

@@ -115,6 +115,10 @@ class OnnxNode:
             raise self.invalid(f"input {index} is not a sequence")
         return found
 
+    def is_given(self, index: int) -> bool:
+        """Whether there is such an input, a tensor or a sequence."""
+        return index in self.sequences or self.optional(index) is not None
+
     def any_input(self, index: int) -> Value:
         """A tensor or a sequence."""
         return self.sequences.get(index) or self.input(index)
