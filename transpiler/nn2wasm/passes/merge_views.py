@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nn2wasm.ir import Graph
+from nn2wasm.ir import Graph, Tensor
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.passes.base import PassOptions
 from nn2wasm.passes.edges import Edges
@@ -12,7 +12,11 @@ def merge_views(graph: Graph, options: PassOptions) -> int:
     """Shortens chains of views; those that nobody reads any more are left to `drop_dead`."""
     count = 0
     edges = Edges(graph)
-    for node in list(graph.nodes):
+    same: dict[Tensor | None, Tensor] = {}
+    kept = []
+    for node in graph.nodes:
+        node.inputs = [same.get(tensor, tensor) for tensor in node.inputs]
+        kept.append(node)
         if not isinstance(node.op, Reshape):
             continue
         before = edges.producer(node.inputs[0], Reshape)
@@ -22,8 +26,8 @@ def merge_views(graph: Graph, options: PassOptions) -> int:
         x, y = node.input(0), node.output
         same_meaning = y.quant is None or y.quant.same_as(x.quant)
         if x.shape == y.shape and same_meaning and not edges.is_output(y):
-            graph.replace_uses(y, x)
-            graph.remove(node)
+            same[y] = x
+            kept.pop()
             count += 1
-            edges = Edges(graph)
+    graph.nodes = kept
     return count

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from nn2wasm.errors import InternalError
 from nn2wasm.ir import Tensor
@@ -60,6 +61,9 @@ class Storage:
         )
 
 
+Neighbours: TypeAlias = "dict[Storage, list[tuple[Storage, int, int]]]"
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
     """Where everything lies.
@@ -100,7 +104,7 @@ def plan_offsets(storages: Sequence[Storage], steps: int) -> tuple[int, int]:
     for _ in range(rounds):
         if best <= floor:
             break
-        order = _vary(best_order, neighbours, dice)
+        order = _vary(best_order, dice)
         total = _place(order, neighbours)
         if total <= best:
             best_order, best = order, total
@@ -119,9 +123,7 @@ def _first_orders(storages: Sequence[Storage]) -> list[list[Storage]]:
     ]
 
 
-def _vary(
-    order: Sequence[Storage], neighbours: dict[Storage, list[Storage]], dice: random.Random
-) -> list[Storage]:
+def _vary(order: Sequence[Storage], dice: random.Random) -> list[Storage]:
     """The order with a storage that ends at the top, or any, moved forward."""
     result = list(order)
     top = max(s.offset + s.bytes for s in result)
@@ -132,15 +134,15 @@ def _vary(
     return result
 
 
-def _place(order: Sequence[Storage], neighbours: dict[Storage, list[Storage]]) -> int:
+def _place(order: Sequence[Storage], neighbours: Neighbours) -> int:
     """Gives each storage in turn the lowest offset that its placed neighbours leave; the total."""
     for storage in order:
         storage.offset = -1
     total = 0
     for storage in order:
         taken = sorted(
-            (other.offset - storage.distance(other), other.offset + other.distance(storage))
-            for other in neighbours[storage]
+            (other.offset - before, other.offset + behind)
+            for other, before, behind in neighbours[storage]
             if other.offset >= 0
         )
         step, offset = storage.alignment, 0
@@ -160,15 +162,16 @@ def _apart(storage: Storage, offset: int, other: Storage) -> bool:
     )
 
 
-def _neighbours(storages: Sequence[Storage]) -> dict[Storage, list[Storage]]:
-    """For each storage those whose lives meet its own."""
-    neighbours: dict[Storage, list[Storage]] = {storage: [] for storage in storages}
+def _neighbours(storages: Sequence[Storage]) -> Neighbours:
+    """For each storage those whose lives meet its own, and the distances to and from them."""
+    neighbours: Neighbours = {storage: [] for storage in storages}
     living: list[Storage] = []
     for storage in sorted(storages, key=lambda s: s.begin):
         living = [other for other in living if other.end >= storage.begin]
         for other in living:
-            neighbours[storage].append(other)
-            neighbours[other].append(storage)
+            before, behind = storage.distance(other), other.distance(storage)
+            neighbours[storage].append((other, before, behind))
+            neighbours[other].append((storage, behind, before))
         living.append(storage)
     return neighbours
 

@@ -118,6 +118,8 @@ def _cut(plan: Plan, ram: int | None, least_outputs: int = USUAL_OUTPUTS) -> Pla
         least_outputs: of a part of a layer.
     """
     chooser = SegmentChooser(plan.graph, plan.calls, plan.target, least_outputs)
+    if not chooser.has_choice:
+        return plan
     if ram is None and not plan.target.least_memory:
         goal = chooser.usual_peak()
         return _laid_out(chooser, plan, math.inf if goal is None else goal)

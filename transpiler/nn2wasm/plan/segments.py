@@ -104,6 +104,11 @@ class SegmentChooser:
             for candidate in beginning:
                 self._candidates[candidate.end].append(candidate)
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there is any cut but into single layers, each of them whole."""
+        return self._target.feeds_rows or any(len(ending) > 1 for ending in self._candidates)
+
     def least_peak(self) -> int:
         """Bytes that no cut can go below.
 
