@@ -73,6 +73,14 @@ class Op:
         """
         return None
 
+    def stacked(self, node: Node, count: int) -> Op | None:
+        """The operation for `count` of its inputs, stacked along a new first axis, where some may
+        be the same for all and have no such axis; None where there is none.
+
+        The outputs are stacked alike. Inputs are broadcast as far as those of `node` were.
+        """
+        return self if self.elementwise else None
+
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         """The operation for inputs whose axes were permuted by `perm`, None where there is none.
 

@@ -53,6 +53,9 @@ class Select(KernelOp):
         assert a is not None
         return [np.where(np.asarray(condition), a, np.asarray(b))]
 
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return self
+
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         y = node.output
         operands = [node.input(i) for i in range(3)]

@@ -17,6 +17,7 @@ from nn2wasm.ops.onnx_node import OnnxNode, TensorList, Value
 from nn2wasm.ops.registry import ImportOp
 from nn2wasm.ops.shape import Reshape
 from nn2wasm.ops.slicing import Slice
+from nn2wasm.ops.stacking import from_front, stack_steps, to_front
 
 ENDLESS = 2**63 - 1
 """The trip count of a loop without one."""
@@ -124,6 +125,10 @@ class Scan(ImportOp):
         if outputs < 0 or len(axes) != count:
             raise node.invalid("its axes, inputs and outputs do not fit each other")
         axes = tuple(node.axis(a, len(x.shape)) for a, x in zip(axes, inputs, strict=True))
+        stacks = _at_once(node, states, inputs, axes, backward, outputs)
+        if stacks is not None:
+            _answer(node, [*states, *stacks])
+            return
         last, scans = _scan(node, states, inputs, axes, backward, outputs)
         _answer(node, [*last, *_stacked(node, scans)])
 
@@ -174,12 +179,41 @@ def _scan(
     return now, scans
 
 
+def _at_once(
+    node: OnnxNode,
+    states: Sequence[Value],
+    inputs: Sequence[Tensor],
+    axes: Sequence[int],
+    backward: Sequence[bool],
+    outputs: int,
+) -> list[Tensor] | None:
+    """The scan outputs, where steps need not follow each other."""
+    lengths = [x.shape[axis] for x, axis in zip(inputs, axes, strict=True) if x.shape]
+    if len(lengths) < len(inputs) or min(lengths) < max(2, *lengths):
+        return None
+    fronts = [
+        to_front(node, x, axis, backward=turned)
+        for x, axis, turned in zip(inputs, axes, backward, strict=True)
+    ]
+    stacks = stack_steps(node, states, fronts, outputs)
+    if stacks is None:
+        return None
+    places = zip(stacks, *_output_places(node, outputs), strict=True)
+    return [from_front(node, stack, axis, backward=turned) for stack, axis, turned in places]
+
+
+def _output_places(node: OnnxNode, outputs: int) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """The axes of scan outputs that steps become, and whether the last step comes first."""
+    axes = node.attr_ints("scan_output_axes", (0,) * outputs) or (0,) * outputs
+    backward = _directions(node, "scan_output_directions", outputs)
+    if len(axes) != outputs:
+        raise node.invalid(f"{len(axes)} scan_output_axes, {outputs} are expected")
+    return axes, backward
+
+
 def _stacked(node: OnnxNode, scans: Sequence[Sequence[Value]]) -> list[Tensor]:
     """The scan outputs along their axes, in their directions."""
-    axes = node.attr_ints("scan_output_axes", (0,) * len(scans)) or (0,) * len(scans)
-    backward = _directions(node, "scan_output_directions", len(scans))
-    if len(axes) != len(scans):
-        raise node.invalid(f"{len(axes)} scan_output_axes, {len(scans)} are expected")
+    axes, backward = _output_places(node, len(scans))
     return [
         _joined(node, scan[::-1] if turned else scan, axis)
         for scan, axis, turned in zip(scans, axes, backward, strict=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, DType, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.dual import dual_kernels, dual_product
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.fixed_rows import with_integer_rows
@@ -107,6 +107,9 @@ class Gemm(Linear):
             return None
         y = x @ (w.T if self.trans_w else w)
         return [np.clip(y if b is None else y + b, self.lo, self.hi)]
+
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return self if all(tensor.is_constant for tensor in node.present_inputs[1:]) else None
 
     def macs(self, node: Node) -> int:
         return node.output.element_count * node.input(0).shape[-1]

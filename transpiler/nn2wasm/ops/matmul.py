@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, Node, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.broadcast import (
     broadcast_strides,
     contiguous_strides,
@@ -49,6 +49,9 @@ class MatMul(KernelOp):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         return [np.matmul(np.asarray(inputs[0]), np.asarray(inputs[1]))]
+
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return self if min(len(tensor.shape) for tensor in node.present_inputs) > 1 else None
 
     def macs(self, node: Node) -> int:
         return node.output.element_count * node.input(0).shape[-1]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, Node, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.broadcast import (
     broadcast_strides,
     contiguous_strides,
@@ -159,6 +159,9 @@ class Transpose(Movement):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         return [np.asarray(inputs[0]).transpose(self.perm)]
+
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return Transpose((0, *(axis + 1 for axis in self.perm)))
 
     def lower(self, node: Node, kernel: Kernel) -> Lowering:
         if "in_place" in kernel.symbol:

@@ -163,6 +163,9 @@ class Reduction(KernelOp):
         assert x is not None
         return [FUNCTIONS[self.function].numpy(x, self.axes)]
 
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return replace(self, axes=tuple(axis + 1 for axis in self.axes))
+
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return replace(self, axes=tuple(sorted(perm.index(axis) for axis in self.axes)))
 

@@ -47,6 +47,9 @@ class Reshape(ImportOp):
         assert x is not None
         return [x.reshape(self.shape)]
 
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return Reshape((count, *self.shape))
+
 
 def is_alias(node: Node) -> bool:
     """Whether the node's output is its input's bytes."""

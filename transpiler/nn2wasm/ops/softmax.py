@@ -50,6 +50,9 @@ class AxisFunction(KernelOp):
         assert x is not None
         return [TensorType(x.dtype, x.shape)]
 
+    def stacked(self, node: Node, count: int) -> Op | None:
+        return replace(self, axis=self.axis + 1)
+
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return replace(self, axis=perm.index(self.axis))
 

@@ -7,6 +7,7 @@ from nn2wasm.passes.feed_rows import feed_rows
 from nn2wasm.passes.fold_affine import fold_affine
 from nn2wasm.passes.fold_constants import fold_constants
 from nn2wasm.passes.fuse_activation import fuse_activation
+from nn2wasm.passes.fuse_distance import fuse_distance
 from nn2wasm.passes.fuse_pad import fuse_pad
 from nn2wasm.passes.merge_views import merge_views
 from nn2wasm.passes.move_quantizers import move_quantizers
@@ -30,6 +31,7 @@ PIPELINE: tuple[Pass, ...] = (
     drop_dead,  # dequantizers that nobody reads any more would count as readers
     strip_io,
     fold_constants,  # weights that stayed floats
+    fuse_distance,
     fuse_pad,  # its value is a zero point by now
     channels_last,
     fuse_pad,  # and where the model itself transposed between
