@@ -66,3 +66,15 @@ def test_values_are_those_of_the_model() -> None:
     x = rng.normal(size=(2, 4, 5, 6)).astype(np.float32)
     expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
     np.testing.assert_allclose(run(model, {"x": x})["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_constant_images_are_transposed_while_compiling() -> None:
+    text = (
+        "g (float[1,2,6,6] x) => (float[1,4,4,4] y) { a = Conv(i, w)  b = Conv(x, w)"
+        "  y = Add(a, b) }"
+    )
+    image = rng.normal(size=(1, 2, 6, 6)).astype(np.float32)
+    assert moves(text, w=W, i=image) == ["Conv", "Transpose", "Conv", "Add", "Transpose"]
+    model, x = built(text, w=W, i=image), image[:, ::-1]
+    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_allclose(run(model, {"x": x})["y"], expected, rtol=1e-5, atol=1e-5)

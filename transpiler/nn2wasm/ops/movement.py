@@ -108,7 +108,7 @@ def _not_planes(node: Node) -> str:
     shape = node.input(0).shape
     if op.perm != (0, 2, 3, 1) or shape[0] != 1:
         return "it does not make channels of one image's planes"
-    return ""
+    return "its image is constant" if node.input(0).is_constant else ""
 
 
 def _in_place_lowering(node: Node) -> Lowering:

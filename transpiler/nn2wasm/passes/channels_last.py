@@ -96,7 +96,12 @@ def _lower(graph: Graph, node: Node) -> bool:
 
 
 def _transposed(graph: Graph, node: Node, tensor: Tensor, perm: Perm) -> Tensor:
-    """The tensor with its axes permuted, by a Transpose that is there or a new one."""
+    """The tensor with its axes permuted, by a Transpose that is there or a new one; a constant is
+    permuted here and now.
+    """
+    if tensor.is_constant and (tensor.quant is None or tensor.quant.axis is None):
+        values = np.ascontiguousarray(tensor.value.transpose(perm))
+        return graph.constant(tensor.name, values, tensor.quant)
     for other in graph.nodes:
         if other is node:
             break
