@@ -3,6 +3,9 @@
 
 const ARRAYS = {
   f32: Float32Array,
+  f16: globalThis.Float16Array ?? Uint16Array,
+  bf16: Uint16Array,
+  ...Object.fromEntries(["8e4m3fn", "8e4m3fnuz", "8e5m2", "8e5m2fnuz", "8e8m0", "4e2m1"].map((f) => [`f${f}`, Uint8Array])),
   f64: Float64Array,
   s8: Int8Array,
   u8: Uint8Array,

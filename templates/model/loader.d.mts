@@ -1,5 +1,5 @@
-/** Element types of tensors. */
-export type DType = "f32" | "f64" | "s8" | "u8" | "s16" | "u16" | "s32" | "u32" | "s64" | "u64" | "bool";
+/** Element types of tensors. f16 is Float16Array, its bits where an engine has none; bf16, f8… and f4… are bits. */
+export type DType = "f32" | "f64" | "f16" | "bf16" | "f8e4m3fn" | "f8e4m3fnuz" | "f8e5m2" | "f8e5m2fnuz" | "f8e8m0" | "f4e2m1" | "s8" | "u8" | "s16" | "u16" | "s32" | "u32" | "s64" | "u64" | "bool";
 
 export type TypedArray =
   | Float32Array

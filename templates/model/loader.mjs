@@ -14,8 +14,17 @@ const ABI_VERSION = 1;
 // Of nn_check(), which asks 512 times a call. So many make V8 compile it again, optimized.
 const ASKED = 160;
 
+// Types that JavaScript lacks are their bits.
 const ARRAYS = {
   f32: Float32Array,
+  f16: globalThis.Float16Array ?? Uint16Array,
+  bf16: Uint16Array,
+  f8e4m3fn: Uint8Array,
+  f8e4m3fnuz: Uint8Array,
+  f8e5m2: Uint8Array,
+  f8e5m2fnuz: Uint8Array,
+  f8e8m0: Uint8Array,
+  f4e2m1: Uint8Array,
   f64: Float64Array,
   s8: Int8Array,
   u8: Uint8Array,
@@ -331,7 +340,8 @@ function convert(info, value) {
   }
   if (typed && !(Wanted === Uint8Array && flat instanceof Uint8ClampedArray)) {
     const floats = flat instanceof Float32Array || flat instanceof Float64Array;
-    if (!(floats && (info.dtype === "f32" || info.dtype === "f64"))) {
+    const real = info.dtype === "f32" || info.dtype === "f64" || (info.dtype === "f16" && Wanted !== Uint16Array);
+    if (!(floats && real)) {
       const hint = info.scale != null && floats ? "; quantize() converts real values" : "";
       throw new TypeError(`${where}: expected ${Wanted.name}, found ${flat.constructor.name}${hint}`);
     }

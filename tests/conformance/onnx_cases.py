@@ -15,9 +15,14 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator", "light")
-NOISY = {"node/test_dft_inverse": 1e-6, "node/test_dft_inverse_opset19": 1e-6}
-"""Errors allowed where the package's own results have larger ones: these are of an FFT in float32,
-2e-7 where the true number is 0."""
+NOISY = {
+    "node/test_dft_inverse": 1e-6,
+    "node/test_dft_inverse_opset19": 1e-6,
+    "node/test_attention_4d_causal_fp16_expanded": 5e-4,
+}
+"""Errors allowed where the package's own results have larger ones: the first are of an FFT in
+float32, 2e-7 where the true number is 0; the last was rounded to float16 on its way, and a step of
+that is more than its tolerance."""
 LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 

@@ -31,11 +31,13 @@ def test_two_floats(engine):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", list(DType))
 def test_every_element_type(engine, dtype):
-    low = 0 if dtype.is_float or dtype is DType.BOOL else dtype.minimum
-    high = 1 if dtype.is_float or dtype is DType.BOOL else dtype.maximum
+    whole = dtype.value[0] in "su"
+    low, high = (dtype.minimum, dtype.maximum) if whole else (0.5, 1)
     values = np.array([[low, high, 1]], dtype.numpy)
     module = build_module(copy_of(dtype.value, dtype.c_name, 1, 3), WASM)
-    np.testing.assert_array_equal(run_in(engine, module, {"x": values})["y"], values)
+    found = run_in(engine, module, {"x": values})["y"]
+    assert found.dtype == values.dtype
+    np.testing.assert_array_equal(found, values)
 
 
 @pytest.mark.parametrize("engine", JAVASCRIPT_ENGINES)

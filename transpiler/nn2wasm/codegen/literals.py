@@ -16,6 +16,7 @@ MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00")
 
 def array_text(array: Array) -> str:
     """Elements in rows of at most `LINE_WIDTH` characters."""
+    array = bits_of(array)
     if array.dtype == np.float64:
         items = [_double(value) for value in array.reshape(-1).tolist()]
     elif array.dtype.kind == "f":
@@ -32,6 +33,14 @@ def array_text(array: Array) -> str:
     per_line = max(1, LINE_WIDTH // width)
     rows = [items[i : i + per_line] for i in range(0, len(items), per_line)]
     return "".join("  " + ", ".join(row) + ",\n" for row in rows)
+
+
+def bits_of(array: Array) -> Array:
+    """What C holds of an array: the bits of floats that it has no type for."""
+    dtype = DType.of(array)
+    if not dtype.is_half and not dtype.is_tiny:
+        return array
+    return array.view(np.uint16 if dtype.is_half else np.uint8)
 
 
 def _long(value: int) -> str:
@@ -74,7 +83,8 @@ def array_definition(name: str, array: Array, *, embed: bool) -> tuple[str, dict
         body = array_text(array)
         return f"static const {c_type} {name}[{array.size}] NN_WEIGHTS = {{\n{body}}};\n", {}
     file = f"{name}.bin"
-    data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    bits = bits_of(array)
+    data = np.ascontiguousarray(bits, bits.dtype.newbyteorder("<")).tobytes()
     head = _head_bytes(data)
     alignment = f"_Alignas({array.dtype.itemsize}) " if array.dtype.itemsize > 1 else ""
     text = (

@@ -148,9 +148,10 @@ def describe(plan: Plan, name: str, model_sha256: str) -> dict[str, object]:
             "model": name,
             "version": __version__,
             "target": plan.target.name,
-            "inputs": [_signature(tensor, tensor.name) for tensor in plan.graph.inputs],
+            "inputs": [_signature(plan, tensor, tensor.name) for tensor in plan.graph.inputs],
             "outputs": [
-                _signature(tensor, output) | _labels(plan, output) for tensor, output in outputs
+                _signature(plan, tensor, output) | _labels(plan, output)
+                for tensor, output in outputs
             ],
             "arena_bytes": plan.memory.arena_bytes,
             "weight_bytes": plan.weight_bytes,
@@ -204,19 +205,21 @@ def _fed(plan: Plan) -> dict[str, object]:
     image = plan.graph.inputs[0]
     _, rows, columns, channels = image.shape
     planes = image.perm is not None
-    about = _signature(image, image.name)
+    about = _signature(plan, image, image.name)
     if planes:
         about["shape"] = [1, channels, rows, columns]
     feed = {"rows": rows, "shape": [columns, channels], "planes": planes}
     return {"inputs": [about], "feed": feed}
 
 
-def _signature(tensor: Tensor, name: str) -> dict[str, object]:
+def _signature(plan: Plan, tensor: Tensor, name: str) -> dict[str, object]:
     about: dict[str, object] = {
         "name": name,
         "dtype": tensor.dtype.value,
         "shape": list(tensor.shape),
     }
+    if name in plan.graph.port_bits:
+        about["bits"] = plan.graph.port_bits[name]
     quant = tensor.quant
     if quant is not None and quant.axis is None:
         about |= {"scale": float(quant.scale), "zero_point": int(quant.zero_point)}

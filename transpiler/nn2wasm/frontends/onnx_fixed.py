@@ -77,7 +77,7 @@ def _converted(array: Array, dtype: DType) -> Array | None:
     if array.size == 0:
         return np.zeros(array.shape, dtype.numpy)
     if array.dtype.kind not in "biuf":
-        return None
+        return array if array.dtype == dtype.numpy else None
     with np.errstate(all="ignore"):
         converted = array.astype(dtype.numpy)
     if dtype.is_float:

@@ -14,9 +14,9 @@ from nn2wasm.errors import OverBudget, UnsupportedFeature, UnsupportedOp, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_bodies import OnnxBody
 from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
-from nn2wasm.ir import DType, Graph, Node, Op, Tensor
+from nn2wasm.frontends.onnx_singles import SingleFloats
+from nn2wasm.ir import Graph, Node, Op, Tensor
 from nn2wasm.ir.check import check
-from nn2wasm.ops.cast import Cast, as_single
 from nn2wasm.ops.empty import Empty
 from nn2wasm.ops.movement import Expand
 from nn2wasm.ops.onnx_node import OnnxNode, TensorList, Value
@@ -46,6 +46,9 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
     tensors: Scope = ChainMap()
     for value in model.inputs:
         tensor = Tensor(graph.fresh(value.name), value.dtype, value.shape, source=value.name)
+        tensor.bits = value.bits
+        if value.bits:
+            graph.port_bits[tensor.name] = value.bits
         tensors[value.name] = _value_of(graph, tensor)
         graph.inputs.append(tensor)
     for name, data in model.initializers.items():
@@ -57,6 +60,8 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
         result = tensors[name]
         if isinstance(result, Tensor) and result.labels:
             graph.output_labels[name] = result.labels
+        if isinstance(result, Tensor) and result.bits:
+            graph.port_bits[name] = result.bits
         graph.outputs.append(_output(graph, name, result))
         graph.output_names.append(name)
     check(graph, "import")
@@ -72,6 +77,7 @@ class _Importer:
         self._bodies = model.bodies
         self._constants: dict[int, dict[str, Tensor]] = {}
         self._producers: dict[Tensor, Node] = {}
+        self._singles = SingleFloats()
         self._unrolled = 0
         self._computed = 0
 
@@ -102,15 +108,7 @@ class _Importer:
         if not op.takes_sequences:
             node.refuse_sequences()
         _refuse_strings(node, op)
-        doubles = [t for t in node.inputs if t is not None and t.dtype is DType.F64]
-        narrow = not op.reads_doubles and not all(tensor.is_constant for tensor in doubles)
-        if narrow:
-            node.inputs = [as_single(node, t) if t in doubles else t for t in node.inputs]
-        _import(node, op)
-        if narrow and any(isinstance(result, TensorList) for result in node.results):
-            raise node.unsupported("a sequence of float64 tensors")
-        if narrow:
-            node.results = [_as_double(node, tensor) for tensor in node.results]
+        self._singles.run(node, op)
         for name, tensor in zip(record.outputs, node.results, strict=True):
             if not name:
                 continue
@@ -183,15 +181,6 @@ def _shortened(name: str) -> str:
     return name if len(name) <= LONGEST_INNER_NAME else "…" + name[1 - LONGEST_INNER_NAME :]
 
 
-def _import(node: OnnxNode, op: type[ImportOp]) -> None:
-    try:
-        op.from_onnx(node)
-    except (ValueError, IndexError, ZeroDivisionError) as error:
-        if not any(tensor is not None and tensor.is_empty for tensor in node.inputs):
-            raise
-        raise node.unsupported("an input without elements") from error  # numpy has no result
-
-
 def _refuse_strings(node: OnnxNode, op: type[ImportOp]) -> None:
     text = next((t for t in node.inputs if t is not None and t.holds_strings), None)
     if text is not None and not op.reads_strings:
@@ -205,13 +194,9 @@ def _value_of(graph: Graph, tensor: Tensor) -> Tensor:
     """What an input stands for: without elements it can have one value only, and is known."""
     if not tensor.is_empty:
         return tensor
-    return graph.constant(f"{tensor.name}_empty", np.zeros(tensor.shape, tensor.dtype.numpy))
-
-
-def _as_double(node: OnnxNode, tensor: Value | None) -> Value | None:
-    if not isinstance(tensor, Tensor) or tensor.dtype is not DType.F32:
-        return tensor
-    return node.add(Cast(DType.F64), [tensor], suffix="double")
+    known = graph.constant(f"{tensor.name}_empty", np.zeros(tensor.shape, tensor.dtype.numpy))
+    known.bits = tensor.bits
+    return known
 
 
 def _output(graph: Graph, name: str, tensor: Value) -> Tensor:

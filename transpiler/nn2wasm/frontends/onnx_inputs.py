@@ -13,7 +13,7 @@ import onnx
 
 from nn2wasm.errors import DynamicShape, InvalidModel, UnsupportedFeature, quote
 from nn2wasm.frontends.limits import Limits
-from nn2wasm.frontends.onnx_tensors import DTYPES, type_name
+from nn2wasm.frontends.onnx_tensors import BITS, DTYPES, type_name
 from nn2wasm.frontends.onnx_types import OnnxValue, OutputType
 from nn2wasm.ir.dtype import DType
 from nn2wasm.ir.tensor import Shape
@@ -32,6 +32,7 @@ class Declared:
     name: str
     dtype: DType
     axes: tuple[Axis, ...] | None
+    bits: int = 0
 
     @property
     def label(self) -> str:
@@ -60,7 +61,7 @@ def read_inputs(
     Raises:
         DynamicShape: an unknown size, or a shape for an input that does not exist.
         InvalidModel: a shape that contradicts the file, sizes above the limits.
-        UnsupportedFeature: sequences, maps, strings, half precision.
+        UnsupportedFeature: sequences, maps, strings.
     """
     declared = [declared_input(value, limits) for value in values]
     check_names(shapes, [value.name for value in declared], what="a shape")
@@ -85,7 +86,7 @@ def read_inputs(
                 f"{value.label} has the shape {list(shape)}; "
                 f"at most {limits.tensor_elements:,} elements are supported"
             )
-        result.append(OnnxValue(value.name, value.dtype, shape))
+        result.append(OnnxValue(value.name, value.dtype, shape, value.bits))
     return tuple(result)
 
 
@@ -94,11 +95,6 @@ def read_output_type(value: onnx.ValueInfoProto, limits: Limits) -> OutputType:
     if value.type.WhichOneof("value") != "tensor_type":
         return None, None
     tensor = value.type.tensor_type
-    if tensor.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16):
-        raise UnsupportedFeature(
-            f"output {quote(value.name)} has elements of type {type_name(tensor.elem_type)}",
-            hint="export the model with float32 outputs; inside it may compute in half precision",
-        )
     dtype = DTYPES.get(tensor.elem_type)
     if not tensor.HasField("shape") or len(tensor.shape.dim) > limits.rank:
         return dtype, None
@@ -122,19 +118,16 @@ def declared_input(value: onnx.ValueInfoProto, limits: Limits) -> Declared:
         raise InvalidModel(f"{label} has no element type")
     dtype = DTYPES.get(tensor.elem_type)
     if dtype is None:
-        half = tensor.elem_type in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
-        raise UnsupportedFeature(
-            f"{label} has elements of type {type_name(tensor.elem_type)}",
-            hint="export the model in float32; weights may stay in half precision" if half else "",
-        )
+        raise UnsupportedFeature(f"{label} has elements of type {type_name(tensor.elem_type)}")
+    bits = BITS.get(tensor.elem_type, 0) if dtype.is_byte else 0
     if not tensor.HasField("shape"):
-        return Declared(value.name, dtype, None)
+        return Declared(value.name, dtype, None, bits)
     if len(tensor.shape.dim) > limits.rank:
         raise InvalidModel(
             f"{label} has {len(tensor.shape.dim):,} axes; at most {limits.rank} are supported"
         )
     axes = tuple(_axis(dim, index, label) for index, dim in enumerate(tensor.shape.dim))
-    return Declared(value.name, dtype, axes)
+    return Declared(value.name, dtype, axes, bits)
 
 
 def _axis(dim: onnx.TensorShapeProto.Dimension, index: int, label: str) -> Axis:

@@ -12,7 +12,7 @@ import onnx
 from nn2wasm.errors import InvalidModel, UnsupportedFeature, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_external import read_external
-from nn2wasm.ir.dtype import DType
+from nn2wasm.ir.dtype import NARROW, DType
 from nn2wasm.ir.tensor import Array, Shape
 
 _T = onnx.TensorProto
@@ -29,8 +29,20 @@ DTYPES: dict[int, DType] = {
     _T.INT64: DType.S64,
     _T.UINT64: DType.U64,
     _T.BOOL: DType.BOOL,
+    _T.FLOAT16: DType.F16,
+    _T.BFLOAT16: DType.BF16,
+    _T.FLOAT8E4M3FN: DType.F8E4M3FN,
+    _T.FLOAT8E4M3FNUZ: DType.F8E4M3FNUZ,
+    _T.FLOAT8E5M2: DType.F8E5M2,
+    _T.FLOAT8E5M2FNUZ: DType.F8E5M2FNUZ,
+    _T.FLOAT8E8M0: DType.F8E8M0,
+    _T.FLOAT4E2M1: DType.F4E2M1,
+    _T.INT4: DType.S8,
+    _T.UINT4: DType.U8,
+    _T.INT2: DType.S8,
+    _T.UINT2: DType.U8,
 }
-"""Element types that a tensor of the model keeps as it is."""
+"""What elements of a type are here: themselves, or integers of 8 bits where they have fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +51,8 @@ class _Format:
 
     Attributes:
         bits: of one element in raw_data.
-        stored: numpy type of raw_data, little endian; bytes for packed 4-bit integers.
-        result: the type it is computed in.
+        stored: numpy type of raw_data, little endian; bytes that several elements share.
+        result: what an element becomes.
         field: name of the typed field.
     """
 
@@ -62,11 +74,21 @@ _FORMATS: dict[int, _Format] = {
     _T.INT64: _Format(64, "<i8", DType.S64, "int64_data"),
     _T.UINT64: _Format(64, "<u8", DType.U64, "uint64_data"),
     _T.BOOL: _Format(8, "u1", DType.BOOL, "int32_data"),
-    _T.FLOAT16: _Format(16, "<u2", DType.F32, "int32_data"),
-    _T.BFLOAT16: _Format(16, "<u2", DType.F32, "int32_data"),
+    _T.FLOAT16: _Format(16, "<u2", DType.F16, "int32_data"),
+    _T.BFLOAT16: _Format(16, "<u2", DType.BF16, "int32_data"),
+    _T.FLOAT8E4M3FN: _Format(8, "u1", DType.F8E4M3FN, "int32_data"),
+    _T.FLOAT8E4M3FNUZ: _Format(8, "u1", DType.F8E4M3FNUZ, "int32_data"),
+    _T.FLOAT8E5M2: _Format(8, "u1", DType.F8E5M2, "int32_data"),
+    _T.FLOAT8E5M2FNUZ: _Format(8, "u1", DType.F8E5M2FNUZ, "int32_data"),
+    _T.FLOAT8E8M0: _Format(8, "u1", DType.F8E8M0, "int32_data"),
+    _T.FLOAT4E2M1: _Format(4, "u1", DType.F4E2M1, "int32_data"),
     _T.INT4: _Format(4, "u1", DType.S8, "int32_data"),
     _T.UINT4: _Format(4, "u1", DType.U8, "int32_data"),
+    _T.INT2: _Format(2, "u1", DType.S8, "int32_data"),
+    _T.UINT2: _Format(2, "u1", DType.U8, "int32_data"),
 }
+_NARROW = {wide: narrow for narrow, wide in NARROW.items()}
+BITS = {data_type: form.bits for data_type, form in _FORMATS.items() if form.bits < 8}
 _TYPED_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 
 
@@ -102,8 +124,7 @@ class TensorReader:
         return tensor.data_type in _FORMATS or tensor.data_type == _T.STRING
 
     def read(self, tensor: onnx.TensorProto, where: str) -> Array:
-        """The values; float16 and bfloat16 as float32, 4-bit integers as 8-bit ones, strings as
-        objects.
+        """The values; strings as objects.
 
         Args:
             tensor: untrusted.
@@ -111,7 +132,7 @@ class TensorReader:
 
         Raises:
             InvalidModel: lengths that disagree, sizes above the limits, bad external data.
-            UnsupportedFeature: an element type without arithmetic here (float8, complex …).
+            UnsupportedFeature: an element type without arithmetic here (complex …).
         """
         shape = self._shape(tensor.dims, where)
         if tensor.data_type == _T.STRING:
@@ -216,7 +237,8 @@ class TensorReader:
                     f"{type_name(tensor.data_type)} needs {expected_bytes:,}"
                 )
             return np.frombuffer(data, form.stored)
-        return _typed(tensor, form, (count + 1) // 2 if form.bits == 4 else count, filled, where)
+        fields = -(-count * form.bits // 8) if form.bits < 8 else count
+        return _typed(tensor, form, fields, filled, where)
 
 
 def _typed(
@@ -240,7 +262,7 @@ def _typed(
         info = np.iinfo(stored)
         # Old writers stored 16-bit patterns sign-extended, so a negative one is not an error.
         lowest = -(2**15) if tensor.data_type in (_T.FLOAT16, _T.BFLOAT16) else int(info.min)
-        if form.bits == 4:
+        if form.bits < 8:
             lowest = -(2**7)
         if int(array.min()) < lowest or int(array.max()) > int(info.max):
             raise InvalidModel(
@@ -254,15 +276,19 @@ def _decode(stored: Array, data_type: int, form: _Format, count: int) -> Array:
     values: Array
     if data_type == _T.BOOL:
         values = np.not_equal(stored, 0)
-    elif data_type == _T.FLOAT16:
-        values = stored.view("<f2").astype(np.float32)
-    elif data_type == _T.BFLOAT16:
-        values = (stored.astype(np.uint32) << 16).view(np.float32)
-    elif form.bits == 4:
-        # Two elements a byte, the first in the low half.
-        values = np.stack([stored & 0x0F, stored >> 4], axis=-1).reshape(-1)[:count]
-        if data_type == _T.INT4:
-            values = (values ^ 8).astype(np.int8) - np.int8(8)  # sign extension
+    elif form.bits < 8:
+        # Several elements a byte, the first in the lowest bits.
+        shifts = np.arange(0, 8, form.bits, dtype=np.uint8)
+        low = (stored[:, None] >> shifts) & np.uint8(2**form.bits - 1)
+        values = low.reshape(-1)[:count]
+        if form.result.is_tiny:
+            return values.view(form.result.numpy)
+        if form.result is DType.S8:
+            sign = np.uint8(2 ** (form.bits - 1))
+            values = (values ^ sign).astype(np.int8) - np.int8(sign)
+        values = values.astype(_NARROW[form.result, form.bits])
+    elif form.result.is_half or form.result.is_tiny:
+        values = stored.astype(stored.dtype.newbyteorder("=")).view(form.result.numpy)
     else:
         values = stored.astype(form.result.numpy, copy=False)
     return values

@@ -18,11 +18,12 @@ OutputType = tuple[DType | None, tuple[int | None, ...] | None]
 
 @dataclass(frozen=True, slots=True)
 class OnnxValue:
-    """A graph input; every size of it is known."""
+    """A graph input; every size of it is known. `bits` as in `ir.Tensor`."""
 
     name: str
     dtype: DType
     shape: tuple[int, ...]
+    bits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class OnnxModel:
         inputs: graph inputs that are not initializers.
         outputs: names of the graph outputs.
         output_types: declared type of each output.
-        initializers: constants; float16 and bfloat16 became float32, 4-bit integers 8-bit ones.
+        initializers: constants.
         nodes: in execution order, functions inlined.
         producer: name and version of the program that wrote the file, may be empty.
         bodies: reads the graphs inside attributes.

@@ -97,6 +97,7 @@ class Graph:
         outputs: what the host reads, no tensor twice.
         output_names: the model's names of them.
         output_labels: names of classes, by output; see `Tensor.labels`.
+        port_bits: of inputs and outputs whose integers have fewer than a byte; see `Tensor.bits`.
         nodes: in execution order.
         states: inputs that are not the host's.
     """
@@ -106,6 +107,7 @@ class Graph:
     outputs: list[Tensor] = field(default_factory=list)
     output_names: list[str] = field(default_factory=list)
     output_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    port_bits: dict[str, int] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     states: list[State] = field(default_factory=list)
     _names: dict[str, int] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir.dtype import DType
+from nn2wasm.ir.dtype import NARROW, DType
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -56,6 +56,7 @@ class Tensor:
             verification turns values back with it.
         labels: names of classes. Integers with labels stand for strings: they are indices into
             them. In a tensor of floats they name the elements of the last axis.
+        bits: of integers that have fewer in the model than a byte, 0 for all others.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Tensor:
     source: str | None = None
     perm: tuple[int, ...] | None = None
     labels: tuple[str, ...] = ()
+    bits: int = 0
 
     @property
     def holds_strings(self) -> bool:
@@ -97,7 +99,14 @@ class Tensor:
 
     @staticmethod
     def constant(name: str, data: Array, quant: QuantParams | None = None) -> Tensor:
-        """A constant; strings, an array of objects, become indices into their `labels`."""
+        """A constant; strings, an array of objects, become indices into their `labels`, integers
+        of 2 and 4 bits have a byte each.
+        """
+        if data.dtype in NARROW:
+            wide, bits = NARROW[data.dtype]
+            found = Tensor.constant(name, data.astype(wide.numpy), quant)
+            found.bits = bits
+            return found
         if data.dtype == object:
             places = {text: index for index, text in enumerate(dict.fromkeys(data.reshape(-1)))}
             indices = [places[text] for text in data.reshape(-1)]

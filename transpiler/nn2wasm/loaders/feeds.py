@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nn2wasm.errors import RunError, quote
-from nn2wasm.ir.dtype import DType
+from nn2wasm.ir.dtype import NARROW, DType
 from nn2wasm.loaders.tensor_info import TensorInfo
 
 
@@ -62,6 +62,8 @@ def convert(info: TensorInfo, value: ArrayLike) -> NDArray[Any]:
     except ValueError as problem:
         raise RunError(f"input {quote(info.name)}: not an array: {problem}") from None
     _check_shape(info, array)
+    if array.dtype in NARROW and array.dtype == info.numpy:
+        array = array.astype(info.dtype.numpy)
     if array.dtype == info.dtype.numpy:
         return np.ascontiguousarray(array).reshape(info.shape)
     # A list has no element type of its own; an array's says what its owner believes it holds.
@@ -101,7 +103,7 @@ def _check_shape(info: TensorInfo, array: NDArray[Any]) -> None:
 def _convertible(wanted: DType, array: NDArray[Any], typed: bool) -> bool:
     """True if values survive; of a float only its precision may be lost."""
     kind = array.dtype.kind
-    if wanted.is_float:
+    if wanted.is_float or wanted.is_half or wanted.is_tiny:
         return kind in "fiu" or (kind == "b" and not typed)
     if kind not in "iu" and not (kind == "b" and wanted is not DType.BOOL):
         return False

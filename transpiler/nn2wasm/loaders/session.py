@@ -190,5 +190,5 @@ def bytes_at(address: int, count: int) -> NDArray[np.uint8]:
 def _from_bytes(info: TensorInfo, memory: NDArray[np.uint8]) -> NDArray[Any]:
     if info.dtype is DType.BOOL:  # any byte but 0 is true; numpy wants a 1
         return np.asarray(memory != 0).reshape(info.shape)
-    values: NDArray[Any] = memory.copy().view(info.dtype.numpy)
+    values: NDArray[Any] = memory.copy().view(info.dtype.numpy).astype(info.numpy, copy=False)
     return values.reshape(info.shape)

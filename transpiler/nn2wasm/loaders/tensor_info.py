@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nn2wasm.errors import RunError
-from nn2wasm.ir.dtype import DType
+from nn2wasm.ir.dtype import NARROW, DType
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class TensorInfo:
         zero_point: the q that means 0.
         labels: names of an output's classes, where the model has them: what its integers are
             indices into; of floats, the elements of the last axis.
+        bits: of integers that use fewer than their type has, 0 for all others.
     """
 
     name: str
@@ -31,6 +34,13 @@ class TensorInfo:
     scale: float | None = None
     zero_point: int | None = None
     labels: tuple[str, ...] = ()
+    bits: int = 0
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The type of its elements in arrays: those of ml_dtypes where numpy has none."""
+        narrow = (kind for kind, wide in NARROW.items() if wide == (self.dtype, self.bits))
+        return next(narrow, self.dtype.numpy)
 
     @property
     def byte_count(self) -> int:
@@ -50,6 +60,7 @@ class TensorInfo:
                 scale=None if entry.get("scale") is None else float(entry["scale"]),
                 zero_point=None if entry.get("zero_point") is None else int(entry["zero_point"]),
                 labels=tuple(map(str, entry.get("labels") or ())),
+                bits=int(entry.get("bits", 0)),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as problem:
             raise RunError(f"the metadata describes a tensor wrongly: {problem!r}") from problem

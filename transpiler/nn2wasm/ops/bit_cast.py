@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
-from nn2wasm.ops.cast import ONNX_DTYPES
+from nn2wasm.ops.cast import BITS, ONNX_DTYPES
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import KernelOp
-
-HALVES = (10, 16)
-"""Codes of float16 and bfloat16, which are float32 here."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +19,7 @@ class BitCast(KernelOp):
     """Copies, so that no two types lie at one address: C compilers may reorder such accesses."""
 
     onnx_types = ("BitCast",)
+    reads_all = True
     kernels = (
         Kernel(symbol="nn_bit_cast__scalar", template="cast/bits__scalar.c.j2", dtype="any"),
     )
@@ -31,7 +29,7 @@ class BitCast(KernelOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         x, code = node.input(0), node.attr_int("to", 0)
-        if code not in ONNX_DTYPES or code in HALVES:
+        if code not in ONNX_DTYPES or code in BITS:
             raise node.unsupported(f"the element type of code {code}")
         dtype = ONNX_DTYPES[code]
         if dtype.bytes != x.dtype.bytes:

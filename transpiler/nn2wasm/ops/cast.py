@@ -1,10 +1,6 @@
-"""Conversion between element types: y[i] = (type)x[i].
+"""Conversion between element types, y[i] = (type)x[i], as `ops.conversion` says.
 
-    to a truth value   x != 0
-    float to integer   toward zero; outside the type's range its nearest end, NaN gives 0
-    integer narrowed   the low bits
-
-ONNX Cast-6.., CastLike. float16 and bfloat16 are float32 here (the reader makes them so).
+ONNX Cast-6.., CastLike.
 """
 
 from __future__ import annotations
@@ -15,15 +11,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ops.conversion import HEADER, ROUNDINGS, Conversion
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import KernelOp
+from nn2wasm.ops.shape import Reshape
 
 # onnx.TensorProto.DataType
 ONNX_DTYPES = {
     1: DType.F32, 2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16, 6: DType.S32, 7: DType.S64,
-    9: DType.BOOL, 10: DType.F32, 11: DType.F64, 12: DType.U32, 13: DType.U64, 16: DType.F32,
+    9: DType.BOOL, 10: DType.F16, 11: DType.F64, 12: DType.U32, 13: DType.U64, 16: DType.BF16,
+    17: DType.F8E4M3FN, 18: DType.F8E4M3FNUZ, 19: DType.F8E5M2, 20: DType.F8E5M2FNUZ,
+    21: DType.U8, 22: DType.S8, 23: DType.F4E2M1, 24: DType.F8E8M0, 25: DType.U8, 26: DType.S8,
 }  # fmt: skip
+BITS = {21: 4, 22: 4, 25: 2, 26: 2}
+"""Of integers with fewer than their type here has."""
 STRING = 8
 NAMES = (
     "FLOAT", "UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "STRING", "BOOL", "FLOAT16",
@@ -45,16 +47,34 @@ class Cast(KernelOp):
     onnx_types = ("Cast", "CastLike")
     elementwise = True
     reads_strings = True
-    reads_doubles = True
-    kernels = (Kernel(symbol="nn_cast__scalar", template="cast/any__scalar.c.j2", dtype="any"),)
+    reads_all = True
+    kernels = (
+        Kernel(
+            symbol="nn_cast_small__scalar",
+            template="cast/any__scalar.c.j2",
+            dtype="any",
+            fits=lambda node: _small(node),
+            headers=(HEADER,),
+        ),
+        Kernel(symbol="nn_cast__scalar", template="cast/any__scalar.c.j2", dtype="any"),
+    )
 
     dtype: DType
+    bits: int = 0
+    saturate: bool = True
+    rounding: str = "up"
+
+    @property
+    def conversion(self) -> Conversion:
+        return Conversion(self.dtype, self.bits, self.saturate, self.rounding)
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         x = node.input(0)
+        bits = 0
         if node.op_type == "CastLike":
-            dtype = node.input(1).dtype
+            like = node.input(1)
+            dtype, bits = like.dtype, like.bits
         else:
             code = node.attr_int("to", 0) if node.opset >= 6 else _named(node)
             if x.holds_strings or code == STRING:
@@ -62,11 +82,20 @@ class Cast(KernelOp):
                 return
             if code not in ONNX_DTYPES:
                 raise node.unsupported(f"the element type of code {code}")
-            dtype = ONNX_DTYPES[code]
-        if dtype is x.dtype:
-            node.alias(x)
+            dtype, bits = ONNX_DTYPES[code], BITS.get(code, 0)
+        rounding = node.attr_str("round_mode", "up")
+        if rounding not in ROUNDINGS:
+            raise node.invalid(f"round_mode {rounding!r}")
+        if dtype is x.dtype and (x.bits == bits or not bits):
+            same = x
+            if x.bits != bits:
+                same = node.add(Reshape(x.shape), [x], suffix="byte")
+                same.bits = 0
+            node.alias(same)
             return
-        result = node.add(cls(dtype), [x])
+        saturate = bool(node.attr_int("saturate", 1))
+        result = node.add(cls(dtype, bits, saturate, rounding), [x])
+        result.bits = bits
         if dtype.is_float:
             result.labels = x.labels
         node.alias(result)
@@ -77,14 +106,7 @@ class Cast(KernelOp):
         return [TensorType(self.dtype, x.shape)]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
-        x = np.asarray(inputs[0])
-        if x.dtype.kind != "f" or self.dtype.is_float or self.dtype is DType.BOOL:
-            return [x.astype(self.dtype.numpy)]
-        low, high = float(self.dtype.minimum), float(self.dtype.maximum)
-        inside = np.asarray(np.where((x > low) & (x < high), x, 0).astype(self.dtype.numpy))
-        inside[x >= high] = self.dtype.maximum
-        inside[x <= low] = self.dtype.minimum
-        return [inside]
+        return [self.conversion.evaluate(np.asarray(inputs[0]))]
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return self
@@ -98,22 +120,12 @@ class Cast(KernelOp):
             "count": x.element_count,
             "x_type": x.dtype.c_name,
             "y_type": y.dtype.c_name,
-            "expression": _expression(x.dtype, y.dtype),
+            "expression": self.conversion.expression(x.dtype),
             "x_name": x.dtype.value,
             "y_name": y.dtype.value,
         }
         lead = stream_lead(x.element_count, x.dtype.bytes, y.dtype.bytes)
         return Lowering(context=context, lead={0: lead})
-
-
-def as_single(node: OnnxNode, tensor: Tensor) -> Tensor:
-    """A float64 tensor in float32: what it was made of, where that is float32."""
-    producer = node.producer(tensor)
-    if producer is not None and isinstance(producer.op, Cast):
-        source = producer.input(0)
-        if source.dtype is DType.F32:
-            return source
-    return node.add(Cast(DType.F32), [tensor], suffix="single")
 
 
 def _cast_strings(node: OnnxNode, x: Tensor, code: int) -> None:
@@ -123,17 +135,11 @@ def _cast_strings(node: OnnxNode, x: Tensor, code: int) -> None:
     node.alias(x)
 
 
-def _expression(source: DType, target: DType) -> str:
-    """C expression of `v` converted."""
-    name = target.c_name
-    if target is DType.BOOL:
-        return "v != 0.0f" if source.is_float else "v != 0"
-    if not source.is_float or target.is_float:
-        return f"({name})v"
-    # every bound is a power of two, which a float holds; the largest number itself may not be one
-    macro = name.removesuffix("_t").upper()
-    above = f"{float(target.maximum + 1):.1f}f"
-    if target.minimum == 0:
-        return f"v >= {above} ? {macro}_MAX : v > -1.0f ? ({name})v : 0"
-    low = f"{float(target.minimum):.1f}f"
-    return f"v >= {above} ? {macro}_MAX : v >= {low} ? ({name})v : v < 0.0f ? {macro}_MIN : 0"
+def _small(node: Node) -> str:
+    headers = _conversion(node).headers(node.input(0).dtype)
+    return "" if headers else "no float of it is a small one"
+
+
+def _conversion(node: Node) -> Conversion:
+    op: Cast = node.op  # type: ignore[assignment]
+    return op.conversion

@@ -29,6 +29,7 @@ class Select(KernelOp):
     """Where: y[i] = condition[i] ? a[i] : b[i]."""
 
     onnx_types = ("Where",)
+    reads_all = True
     kernels = (
         Kernel(symbol="nn_select__scalar", template="binary/select__scalar.c.j2", dtype="bool"),
     )

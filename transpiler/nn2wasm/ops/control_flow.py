@@ -25,6 +25,7 @@ ENDLESS = 2**63 - 1
 
 class If(ImportOp):
     onnx_types = ("If",)
+    reads_all = True
     takes_sequences = True
 
     @classmethod
@@ -60,6 +61,7 @@ class Loop(ImportOp):
     """Runs while its condition, known at compile time, is true."""
 
     onnx_types = ("Loop",)
+    reads_all = True
     takes_sequences = True
 
     @classmethod
@@ -110,6 +112,7 @@ class Scan(ImportOp):
     """Runs once for each slice of its scan inputs."""
 
     onnx_types = ("Scan",)
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

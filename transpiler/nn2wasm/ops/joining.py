@@ -121,6 +121,8 @@ class Pad(Movement):
     """Constant values around the input; `value` in the elements' own terms."""
 
     onnx_types = ("Pad",)
+    reads_all = False
+    reads_doubles = True
 
     begin: tuple[int, ...]
     end: tuple[int, ...]

@@ -79,6 +79,7 @@ class EyeLike(ImportOp):
     """A constant of the input's shape."""
 
     onnx_types = ("EyeLike",)
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -56,7 +56,7 @@ class Movement(KernelOp):
 
     moves = True
     reads_strings = True
-    reads_doubles = True
+    reads_all = True
     kernels = COPY
 
     def kernel_dtype(self, node: Node) -> str:

@@ -284,6 +284,10 @@ class OnnxNode:
         """The node that gives this ONNX node's outputs."""
         self.alias(*self._make(op, inputs, [quant], ""))
 
+    def forget(self) -> None:
+        """Takes back the answer."""
+        self.results = [None] * len(self.output_names)
+
     def alias(self, *tensors: Value) -> None:
         """These tensors, or sequences, are the outputs."""
         for index, tensor in enumerate(tensors[: len(self.results)]):
@@ -322,6 +326,7 @@ class OnnxNode:
             ]
             for tensor in constants:
                 tensor.labels = labels
+                tensor.bits = _moved_bits(op, inputs)
             return constants
         node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
         if all(tensor.is_empty for tensor in node.outputs):
@@ -341,6 +346,7 @@ class OnnxNode:
                     ],
                 )
             tensor.labels = labels
+            tensor.bits = _moved_bits(op, inputs)
             self._producers[tensor] = node
         self.graph.nodes.append(node)
         if op.moves and len(node.outputs) >= 1 and node.inputs and node.inputs[0] is not None:
@@ -356,6 +362,11 @@ class OnnxNode:
         if len(found) > 1:
             raise self.unsupported("strings of different constants together")
         return found.pop()
+
+
+def _moved_bits(op: Op, inputs: Sequence[Tensor | None]) -> int:
+    first = inputs[0] if inputs else None
+    return first.bits if op.moves and first is not None else 0
 
 
 def moved_quant(node: Node) -> QuantParams | None:

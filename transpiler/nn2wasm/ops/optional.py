@@ -17,7 +17,7 @@ class OptionalValue(ImportOp):
     onnx_types = ("Optional", "OptionalGetElement")
     takes_sequences = True
     reads_strings = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -30,7 +30,7 @@ class OptionalHasElement(ImportOp):
     onnx_types = ("OptionalHasElement",)
     takes_sequences = True
     reads_strings = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -4,7 +4,7 @@
     DequantizeLinear  x = (q − zero_point) · scale
 
 ONNX QuantizeLinear-10.., DequantizeLinear-10.. and their com.microsoft twins; per tensor at run
-time, per axis on constants.
+time, per axis on constants; all others are `ops.quantize_forms`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ops.cast import BITS, ONNX_DTYPES
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.quant_inputs import check_channels, read_quant
+from nn2wasm.ops.quantize_forms import dequantized, is_special, quantized
 from nn2wasm.ops.registry import KernelOp
 from nn2wasm.ops.shape import reinterpret
 from nn2wasm.ops.spatial import offset_text
@@ -44,6 +46,7 @@ class Quantize(KernelOp):
     """Input x (f32); the output's `quant` says how."""
 
     onnx_types = ("QuantizeLinear", "com.microsoft.QuantizeLinear")
+    reads_tiny = True
     elementwise = True
     kernels = (
         simd_kernel("nn_quantize_s8_16", "quantize/quantize", "f32", _bytes_fit),
@@ -60,15 +63,17 @@ class Quantize(KernelOp):
         x = node.input(0)
         if x.dtype is not DType.F32:
             raise node.unsupported(f"quantizing {x.dtype.value}; f32 is compiled")
+        zero_point = node.optional(2)
+        dtype, bits = (DType.U8, 0) if zero_point is None else (zero_point.dtype, zero_point.bits)
+        if zero_point is None and (code := node.attr_int("output_dtype", 0)):
+            dtype, bits = ONNX_DTYPES.get(code, DType.F32), BITS.get(code, 0)
+        if dtype not in QUANTIZED and not dtype.is_tiny:
+            raise node.unsupported(f"quantizing to {dtype.value}")
+        if bits or dtype.is_tiny or is_special(node, zero_point):
+            node.alias(quantized(node, x, dtype, bits))
+            return
         quant = read_quant(node, 1, 2, axis=_quant_axis(node, x))
         check_channels(node, x, quant)
-        _require_per_tensor(node, x, quant)
-        zero_point = node.optional(2)
-        dtype = DType.U8 if zero_point is None else zero_point.dtype
-        if zero_point is None and node.attr_int("output_dtype", 0):
-            dtype = _ONNX_DTYPES.get(node.attr_int("output_dtype", 0), DType.F32)
-        if dtype not in QUANTIZED:
-            raise node.unsupported(f"quantizing to {dtype.value}")
         node.emit(cls(quant, dtype), [x], quant=quant)
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
@@ -122,6 +127,7 @@ class Dequantize(KernelOp):
     """Input q; its `quant` says how."""
 
     onnx_types = ("DequantizeLinear", "com.microsoft.DequantizeLinear")
+    reads_tiny = True
     eager = False
     elementwise = True
     kernels = (
@@ -136,13 +142,13 @@ class Dequantize(KernelOp):
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
         q = node.input(0)
-        if q.dtype not in QUANTIZED:
+        if q.dtype not in QUANTIZED and not q.dtype.is_tiny:
             raise node.unsupported(f"dequantizing {q.dtype.value}")
-        if node.attr_int("block_size", 0):
-            raise node.unsupported("blocks of scales")
+        if is_special(node, q):
+            node.alias(dequantized(node, q))
+            return
         quant = read_quant(node, 1, 2, axis=_quant_axis(node, q))
         check_channels(node, q, quant)
-        _require_per_tensor(node, q, quant)
         if q.is_constant:
             q = node.graph.constant(q.name, q.value, quant)
         else:
@@ -187,9 +193,6 @@ class Dequantize(KernelOp):
         return lowering
 
 
-_ONNX_DTYPES = {2: DType.U8, 3: DType.S8, 4: DType.U16, 5: DType.S16}
-
-
 def _quant_axis(node: OnnxNode, tensor: Tensor) -> int | None:
     """The axis of a vector of scales; ONNX ignores the attribute beside a single scale."""
     if node.input(1).element_count == 1:
@@ -200,8 +203,3 @@ def _quant_axis(node: OnnxNode, tensor: Tensor) -> int | None:
 def signed_quant(quant: QuantParams, dtype: DType) -> QuantParams:
     """The meaning of integers of a type once they are signed: u8 128 lower, u16 32,768."""
     return QuantParams(quant.scale, quant.zero_point - np.int32(dtype.sign_offset), quant.axis)
-
-
-def _require_per_tensor(node: OnnxNode, tensor: Tensor, quant: QuantParams) -> None:
-    if quant.axis is not None and not tensor.is_constant:
-        raise node.unsupported("a scale for each channel of values computed at run time")

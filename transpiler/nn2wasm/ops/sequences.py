@@ -26,7 +26,7 @@ class SequenceOp(ImportOp):
         "SequenceLength",
     )  # fmt: skip
     takes_sequences = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -73,7 +73,7 @@ def _list(node: OnnxNode, items: Sequence[Tensor]) -> TensorList:
 
 class SplitToSequence(ImportOp):
     onnx_types = ("SplitToSequence",)
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -116,7 +116,7 @@ def _sizes(node: OnnxNode, whole: int) -> list[int]:
 class ConcatFromSequence(ImportOp):
     onnx_types = ("ConcatFromSequence",)
     takes_sequences = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
@@ -139,7 +139,7 @@ class SequenceMap(ImportOp):
 
     onnx_types = ("SequenceMap",)
     takes_sequences = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:

@@ -25,7 +25,7 @@ class Reshape(ImportOp):
     onnx_types = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
     moves = True
     reads_strings = True
-    reads_doubles = True
+    reads_all = True
 
     shape: Shape
 
@@ -136,7 +136,7 @@ class Identity(ImportOp):
     onnx_types = ("Identity", "Dropout")
     takes_sequences = True
     reads_strings = True
-    reads_doubles = True
+    reads_all = True
 
     @classmethod
     def from_onnx(cls, node: OnnxNode) -> None:
