@@ -27,9 +27,7 @@ from nn2wasm.target import find_target
 from nn2wasm.toolchain import build_artifact
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "models"
-LATER = ("tiny_transformer_dynq",)
-"""Families that need not compile yet; where they do, the numbers must be right."""
-APART = (*LATER, "skl_*")
+APART = ("skl_*",)
 """What no pattern means unless it is said so; test_sklearn.py has the latter."""
 FLOAT_BORDERS = ("*lstm*", "*bigru*")
 """Families whose inputs quantizers leave in float32, since they leave recurrent layers in it."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from networks import FLOAT_BORDERS, LATER, Built, Network, named, run_all
+from networks import FLOAT_BORDERS, Built, Network, named, run_all
 
 from nn2wasm.loaders import WasmtimeSession
 
@@ -42,7 +42,7 @@ def test_bytes_are_within_limits(
         assert facts.arena_bytes <= ARENA_LIMITS[network.name] + scratch
 
 
-@pytest.mark.parametrize("network", named("*_ptq_qdq_*", without=(*LATER, *FLOAT_BORDERS)))
+@pytest.mark.parametrize("network", named("*_ptq_qdq_*", without=FLOAT_BORDERS))
 def test_integers_at_the_border_are_the_same_network(network: Network, built: Builder) -> None:
     """What the host quantizes by hand and what the module quantizes give the same bytes."""
     plain, stripped = built(network).module, built(network, io_integers=True).module
