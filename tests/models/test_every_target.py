@@ -9,13 +9,13 @@ import pytest
 from engines import run_all_in, run_in_wasmtime, skip_without_relaxed
 from networks import Built, Network, named
 
-from nn2wasm.errors import ModelError, RunError
+from nn2wasm.errors import RunError
 from nn2wasm.toolchain import read_metadata
 
 Builder = Callable[..., Built]
 Outputs = list[Mapping[str, np.ndarray]]
 
-QUANTIZED = named("*_int8_tflite", "*_ptq_*", "*_qat_*", "*_dynq", without=())
+QUANTIZED = named("*_int8_tflite", "*_ptq_*", "*_qat_*", without=())
 SAMPLES = 2
 TARGETS = ("wasm", "wasm-simd128", "wasm-simd128-cranelift", "wasm-relaxed")
 RUNS = (
@@ -45,10 +45,7 @@ def test_bytes_in_chromium(network: Network, targets: tuple[str, ...], built: Bu
 
 
 def modules_of(network: Network, targets: tuple[str, ...], built: Builder) -> dict[str, bytes]:
-    try:
-        return {target: built(network, target=target).module for target in targets}
-    except ModelError as problem:
-        pytest.skip(problem.message)
+    return {target: built(network, target=target).module for target in targets}
 
 
 def outputs(engine: str, network: Network, module: bytes) -> Outputs:

@@ -95,7 +95,8 @@ def test_constants_are_quantized_while_compiling() -> None:
     x = floats(3, 4)
     q, scale, zero = quantized(x)
     text = """<ir_version: 8, opset_import: ["" : 13]>
-    g (float[3,4] b) => (uint8[3,4] q, float[3,4] y) { q, s, z = DynamicQuantizeLinear (x) t = Mul (b, s) y = Identity (t) }"""
+    g (float[3,4] b) => (uint8[3,4] q, float[3,4] y) {
+      q, s, z = DynamicQuantizeLinear (x) t = Mul (b, s) y = Identity (t) }"""
     model = parser.parse_model(text)
     model.graph.initializer.append(numpy_helper.from_array(x, "x"))
     found = run(model, {"b": x})
