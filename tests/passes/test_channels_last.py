@@ -78,3 +78,12 @@ def test_constant_images_are_transposed_while_compiling() -> None:
     model, x = built(text, w=W, i=image), image[:, ::-1]
     expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
     np.testing.assert_allclose(run(model, {"x": x})["y"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_constants_beside_transposed_tensors_are_transposed_with_them() -> None:
+    text = "g (float[1,2,6,6] x) => (float[1,4,4,9] y) { a = Conv(x, w)  y = Concat<axis=3>(a, i) }"
+    image = rng.normal(size=(1, 4, 4, 5)).astype(np.float32)
+    assert moves(text, w=W, i=image) == ["Transpose", "Conv", "Concat", "Transpose"]
+    model, x = built(text, w=W, i=image), rng.normal(size=(1, 2, 6, 6)).astype(np.float32)
+    expected = ReferenceEvaluator(model).run(None, {"x": x})[0]
+    np.testing.assert_allclose(run(model, {"x": x})["y"], expected, rtol=1e-5, atol=1e-5)

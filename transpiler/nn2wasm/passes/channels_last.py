@@ -14,6 +14,7 @@ import numpy as np
 
 from nn2wasm.ir import Array, Graph, Node, Tensor
 from nn2wasm.ops.gemm import Gemm
+from nn2wasm.ops.joining import Concat
 from nn2wasm.ops.movement import Transpose
 from nn2wasm.ops.quantize import Dequantize
 from nn2wasm.ops.shape import Reshape
@@ -281,15 +282,17 @@ def _operand(
     producer = edges.producer(tensor, Transpose)
     if producer is not None and producer.op == Transpose(perm):
         return producer.input(0)
-    if not node.op.elementwise:
+    if not node.op.elementwise and not isinstance(node.op, Concat):
         return tensor if tensor.is_constant else None
-    if tensor.element_count == 1:
+    if tensor.element_count == 1 and node.op.elementwise:
         return tensor
     if tensor.is_constant and not len(tensor.shape) > rank:
         if isinstance(node.op, Table):
             return tensor
         padded = tensor.value.reshape((1,) * (rank - len(tensor.shape)) + tensor.shape)
         return graph.constant(tensor.name, padded.transpose(back), tensor.quant)
+    if not node.op.elementwise:
+        return None
     padded_shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
     if len(tensor.shape) > rank or not _keeps_order(padded_shape, back):
         return None
