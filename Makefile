@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint conformance bench bench-interpreters bench-mcu mcu-costs clean
+.PHONY: demo test lint fuzz conformance bench bench-interpreters bench-mcu mcu-costs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -32,6 +32,9 @@ bench-mcu: $(VENV)/ready-dev
 
 mcu-costs: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/mcu/costs.py $(ARGS)
+
+fuzz: $(VENV)/ready-dev
+	$(BIN)/python tests/fuzz/campaign.py $(ARGS)
 
 conformance: $(VENV)/ready-dev
 	$(BIN)/python tests/conformance/ratchet.py

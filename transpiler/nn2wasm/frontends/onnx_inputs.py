@@ -81,7 +81,7 @@ def read_inputs(
             raise InvalidModel(
                 f"{value.label} has {len(shape):,} axes; at most {limits.rank} are supported"
             )
-        if prod(shape) > limits.tensor_elements:
+        if prod(max(size, 1) for size in shape) > limits.tensor_elements:
             raise InvalidModel(
                 f"{value.label} has the shape {list(shape)}; "
                 f"at most {limits.tensor_elements:,} elements are supported"

@@ -65,7 +65,9 @@ class SingleFloats:
         return stored
 
     def _reads(self, op: type[ImportOp], tensor: Tensor, node: OnnxNode) -> bool:
-        if op.moves and tensor.dtype.is_half:  # what was computed moves as it was computed
+        if (
+            op.moves and op.reads_all and tensor.dtype.is_half
+        ):  # what was computed moves as it was computed
             return not any(each in self._computed for each in node.inputs)
         return _reads(op, tensor)
 

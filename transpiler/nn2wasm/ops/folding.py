@@ -47,9 +47,9 @@ def fold(
         return [np.zeros(kind.shape, kind.dtype.numpy) for kind in kinds]
     with np.errstate(all="ignore"):
         arrays = op.evaluate([None if t is None else t.data for t in inputs])
-    if arrays is None:
-        return None
-    return [
-        np.ascontiguousarray(array, dtype=kind.dtype.numpy).reshape(kind.shape)
-        for array, kind in zip(arrays, kinds, strict=True)
-    ]
+        if arrays is None:
+            return None
+        return [
+            np.ascontiguousarray(array, dtype=kind.dtype.numpy).reshape(kind.shape)
+            for array, kind in zip(arrays, kinds, strict=True)
+        ]

@@ -197,7 +197,14 @@ def _import_matmul(node: OnnxNode) -> None:
     if len(w.shape) == 2:
         linear_product(node, x, w, None, trans_w=False)
     else:
+        _check_types(node, x, w)
         node.emit(MatMul(), [x, w])
+
+
+def _check_types(node: OnnxNode, *operands: Tensor | None) -> None:
+    for tensor in operands:
+        if tensor is not None and tensor.dtype is not DType.F32:
+            raise node.unsupported(f"elements of type {tensor.dtype.value}; f32 is compiled")
 
 
 def linear_product(
@@ -210,6 +217,7 @@ def linear_product(
     final: bool = True,
 ) -> Tensor:
     """The product x · w as Gemm where w is known at compile time, else as MatMul; the result."""
+    _check_types(node, x, w, bias)
     if node.is_static(w) and (bias is None or node.is_static(bias)):
         y = node.add(Gemm(trans_w), [x, w, bias])
     else:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ir import Array, Node, Op, Tensor, TensorType
 from nn2wasm.ops.broadcast import contiguous_strides
 from nn2wasm.ops.kernel import Kernel, Lowering
-from nn2wasm.ops.linear import float_literal
+from nn2wasm.ops.linear import number_literal
 from nn2wasm.ops.movement import Movement, copy_context, copy_lowering
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.resize import ResizeNearest
@@ -135,14 +136,21 @@ class Pad(Movement):
         mode = node.attr_str("mode", "constant")
         if mode not in ("constant", *BORDERS):
             raise node.invalid(f"mode {mode!r} is not one of ONNX's")
-        value = 0.0
+        value: float = 0.0
         if node.opset < 11:
             name = "pads" if node.opset > 1 else "paddings"
             pads, value = node.attr_ints(name), node.attr_float("value", 0.0)
         else:
             pads = node.ints(1, "pads")
             if node.optional(2) is not None:
-                value = float(node.static(2, "value").reshape(-1)[0])
+                given = node.static(2, "value")
+                if given.size != 1:
+                    raise node.invalid(f"its value has {given.size} elements")
+                value = given.reshape(-1)[0].item()
+        if not x.dtype.is_float:
+            if not math.isfinite(value):
+                raise node.invalid(f"its value {value} for integers")
+            value = int(value)
         axes = node.ints(3, "axes")
         axes = tuple(range(rank)) if axes is None else node.axes(axes, rank)
         if pads is None or len(pads) != 2 * len(axes):
@@ -188,5 +196,5 @@ class Pad(Movement):
         target = contiguous_strides(y.shape)
         offset = sum(begin * stride for begin, stride in zip(self.begin, target, strict=True))
         copy = copy_context(x.shape, contiguous_strides(x.shape), target, target_offset=offset)
-        fill = float_literal(self.value) if y.dtype is DType.F32 else str(int(self.value))
+        fill = number_literal(self.value, y.dtype)
         return copy_lowering(node, [copy], has_fill=True, fill=fill)

@@ -137,11 +137,27 @@ def quantized_linear(
 
 
 def float_literal(value: float) -> str:
-    """A float32 as C: nine significant digits, or the macro of an infinity."""
+    """A float32 as C: nine significant digits, or the macro of an infinity, or of no number."""
+    if math.isnan(value):
+        return "NN_NAN"
     if math.isinf(value):
         return "NN_INFINITY" if value > 0 else "-NN_INFINITY"
     text = f"{np.float32(value):.9g}"
     return (text if any(c in text for c in ".en") else text + ".0") + "f"
+
+
+def integer_literal(value: int, dtype: DType) -> str:
+    """An integer's C constant; the smallest of a type has none of its own."""
+    suffix = {DType.S64: "LL", DType.U64: "ULL", DType.U32: "U"}.get(dtype, "")
+    return f"(-{-(value + 1)}{suffix} - 1)" if value < 0 else f"{value}{suffix}"
+
+
+def number_literal(value: float, dtype: DType) -> str:
+    """A number of that type as C."""
+    if not dtype.is_float:
+        return integer_literal(int(value), dtype)
+    finite = dtype is DType.F64 and math.isfinite(value)
+    return repr(float(value)) if finite else float_literal(value)
 
 
 def factor_text(value: int) -> str:

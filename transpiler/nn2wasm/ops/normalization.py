@@ -208,6 +208,8 @@ class LpNormalization(ImportOp):
         x, p = _float_input(node), node.attr_int("p", 2)
         if p not in (1, 2):
             raise node.invalid(f"p = {p}; ONNX has 1 and 2")
+        if not x.shape:
+            raise node.invalid("its input is a scalar")
         axis = node.axis(node.attr_int("axis", -1), len(x.shape))
         norm = node.add(Reduce(f"ReduceL{p}", (axis,)), [x], suffix="norm")
         least = node.value(np.asarray(SMALLEST_NORMAL, np.float32), "least")

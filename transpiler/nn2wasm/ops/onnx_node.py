@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nn2wasm.errors import DynamicShape, InvalidModel, OverBudget, UnsupportedFeature, quote
-from nn2wasm.ir import Array, Graph, Node, Op, QuantParams, Tensor
+from nn2wasm.ir import Array, Graph, Node, Op, QuantParams, Shape, Tensor
 from nn2wasm.ops.folding import fold
 
 
@@ -317,7 +318,11 @@ class OnnxNode:
         suffix: str,
     ) -> list[Tensor]:
         stem = f"{self.name}.{suffix}" if suffix else self.name
-        folded = fold(op, inputs, self.fold_elements, self.describe())
+        try:
+            folded = fold(op, inputs, self.fold_elements, self.describe())
+            kinds = op.infer(inputs) if folded is None else []
+        except ValueError as error:  # numpy's: shapes that do not broadcast, or have other elements
+            raise self.invalid(f"its operands do not fit each other ({op.kind})") from error
         labels = self._moved_labels(op, inputs)
         if folded is not None:
             constants = [
@@ -328,23 +333,16 @@ class OnnxNode:
                 tensor.labels = labels
                 tensor.bits = _moved_bits(op, inputs)
             return constants
-        node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
-        if all(tensor.is_empty for tensor in node.outputs):
+        if all(0 in kind.shape for kind in kinds):
             return [
-                self.graph.constant(f"{stem}_empty", np.zeros(tensor.shape, tensor.dtype.numpy))
-                for tensor in node.outputs
+                self.graph.constant(f"{stem}_empty", np.zeros(kind.shape, kind.dtype.numpy))
+                for kind in kinds
             ]
+        node = self.graph.make(op, inputs, name=stem, origin=(self.name,), quants=quants)
         if any(tensor.is_empty for tensor in (*node.present_inputs, *node.outputs)):
             raise self.unsupported("tensors without elements beside others")
         for tensor in node.outputs:
-            if tensor.element_count > self.tensor_elements:
-                raise OverBudget(
-                    f"{self.describe()}: a result of {tensor.element_count} elements",
-                    facts=[
-                        ("shape", str(list(tensor.shape))),
-                        ("limit", f"{self.tensor_elements} elements"),
-                    ],
-                )
+            self.check_size(tensor.shape)
             tensor.labels = labels
             tensor.bits = _moved_bits(op, inputs)
             self._producers[tensor] = node
@@ -353,6 +351,15 @@ class OnnxNode:
             for tensor in node.outputs:
                 tensor.quant = tensor.quant or moved_quant(node)
         return node.outputs
+
+    def check_size(self, shape: Shape) -> None:
+        """Raises OverBudget where a result of that shape would have too many elements."""
+        count = prod(shape)
+        if count > self.tensor_elements:
+            raise OverBudget(
+                f"{self.describe()}: a result of {count} elements",
+                facts=[("shape", str(list(shape))), ("limit", f"{self.tensor_elements} elements")],
+            )
 
     def _moved_labels(self, op: Op, inputs: Sequence[Tensor | None]) -> tuple[str, ...]:
         """Strings that only move stay strings."""

@@ -27,7 +27,7 @@ from nn2wasm.ops.broadcast import (
 )
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering
-from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.linear import float_literal, integer_literal, requantize_context
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool import AveragePool, MaxPool
 from nn2wasm.ops.registry import KernelOp
@@ -76,7 +76,7 @@ def _greatest(dtype: np.dtype[Any]) -> Any:
 
 
 def _log_sum_exp(x: Array, axes: tuple[int, ...]) -> Array:
-    largest = x.max(axes, keepdims=True, initial=-np.inf)
+    largest = x.max(axes, keepdims=True, initial=_least(x.dtype))
     return np.asarray(largest + np.log(np.exp(x - largest).sum(axes, keepdims=True)))
 
 
@@ -178,7 +178,7 @@ class Reduction(KernelOp):
         function = FUNCTIONS[self.function]
         start = function.start
         if self.function in BOUNDS and not x.dtype.is_float:
-            start = _integer_literal(getattr(x.dtype, BOUNDS[self.function]), x.dtype)
+            start = integer_literal(getattr(x.dtype, BOUNDS[self.function]), x.dtype)
         elif not x.dtype.is_float:
             start = start.removesuffix(".0f")
         context = self._nest(x.shape) | {
@@ -388,9 +388,3 @@ def _pooling(function: str, x: Tensor, axes: tuple[int, ...]) -> Op | None:
     if function == "ReduceMax" and (x.dtype is DType.F32 or x.dtype.is_byte):
         return MaxPool(geometry)
     return None
-
-
-def _integer_literal(value: int, dtype: DType) -> str:
-    """An integer's C constant; the smallest of a type has none of its own."""
-    suffix = "LL" if dtype is DType.S64 else ""
-    return f"(-{-(value + 1)}{suffix} - 1)" if value < 0 else f"{value}{suffix}"

@@ -47,6 +47,7 @@ class Resize(ImportOp):
         if mode not in ("nearest", "linear", "bilinear", "cubic"):
             raise node.unsupported(f"mode {mode!r}; nearest, linear and cubic are compiled")
         axes = _read_axes(node, x)
+        node.check_size(tuple(axis.out for axis in axes))
         transform = _coordinates(node)
         if mode == "nearest":
             rounding = _rounding(node)
@@ -139,6 +140,9 @@ def _read_axes(node: OnnxNode, x: Tensor) -> list[Axis]:
             out, scale = targets[place]
         else:
             scale = np.float32(values[place])
+            exact = float(size) * float(scale)
+            if exact > node.tensor_elements:
+                raise node.unsupported(f"axis {axis} of size {size} with the scale {scale:g}")
             out = math.floor(np.float32(size) * scale)
             refuse_between(node, size, scale, out)
         if out < 1:

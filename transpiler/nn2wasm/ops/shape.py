@@ -40,6 +40,8 @@ class Reshape(ImportOp):
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         x = inputs[0]
         assert x is not None
+        if prod(self.shape) != x.element_count:
+            raise ValueError(f"{list(x.shape)} has not the elements of {list(self.shape)}")
         return [TensorType(x.dtype, self.shape)]
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
@@ -204,7 +206,7 @@ class ConstantOfShape(ImportOp):
         shape = node.ints(0, "shape") or ()
         if any(size < 0 for size in shape):
             raise node.invalid(f"shape {list(shape)}")
-        if prod(shape) > node.fold_elements:
+        if prod(max(size, 1) for size in shape) > node.fold_elements:
             raise OverBudget(
                 f"{node.describe()}: a constant of {prod(shape)} elements is above the limit",
                 facts=[("limit", f"{node.fold_elements} elements")],

@@ -86,6 +86,8 @@ def _end(end: int, size: int, step: int) -> int | None:
 
 def _import_split(node: OnnxNode) -> None:
     x = node.input(0)
+    if not x.shape:
+        raise node.invalid("its input is a scalar")
     axis = node.axis(node.attr_int("axis", 0), len(x.shape))
     size, count = x.shape[axis], len(node.output_names)
     parts = node.attr_ints("split") if node.opset < 13 else node.ints(1, "split")
