@@ -84,7 +84,7 @@ FILES = {
     ),
     "zip": (zip_bytes(), "is a zip archive.*torch.onnx.export"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + b"\0" * 100, "is an HDF5 file.*tf2onnx"),
-    "tflite": (b"\x1c\0\0\0TFL3" + b"\0" * 100, "TensorFlow Lite.*tflite is not read yet"),
+    "tflite": (b"\x1c\0\0\0TFL3" + b"\0" * 100, "not a TensorFlow Lite model: it is damaged"),
     "wasm": (b"\0asm\x01\0\0\0", "is a WebAssembly module"),
     "gzip": (gzip.compress(b"x" * 100), "is a gzip archive.*unpack"),
     "pickle": (pickle.dumps({"a": 1}), "is a Python pickle"),

@@ -7,7 +7,7 @@ import pytest
 from cases import Case, compare, refuse
 from tolerance import EXACT
 
-from nn2wasm.errors import QuantizationError, UnsupportedFeature
+from nn2wasm.errors import InvalidModel, QuantizationError, UnsupportedFeature
 
 rng = np.random.default_rng(47)
 DTYPES = [np.int8, np.uint8, np.int16, np.uint16]
@@ -111,13 +111,12 @@ def test_a_scale_that_means_nothing(scale: float) -> None:
 
 
 def test_refused() -> None:
-    axis = [np.zeros((2, 3), np.float32), np.float32([1, 2, 3]), np.int8([0, 0, 0])]
-    refuse(
-        UnsupportedFeature, Case("bad", "QuantizeLinear", {"axis": 1}, axis, (1, 2), 21), "channel"
-    )
-    blocks = [np.zeros((4, 4), np.int8), np.ones((2, 4), np.float32), np.zeros((2, 4), np.int8)]
-    refuse(
-        UnsupportedFeature,
-        Case("bad", "DequantizeLinear", {"axis": 0, "block_size": 2}, blocks, (1, 2), 21),
-        "blocks",
-    )
+    def bad(scale: list[int], **attributes: int) -> Case:
+        operands = [np.zeros((4, 4), np.int8), np.ones(scale, np.float32), np.zeros(scale, np.int8)]
+        return Case("bad", "DequantizeLinear", attributes, operands, (1, 2), 21)
+
+    refuse(InvalidModel, bad([3], axis=1), "3 scales for axis 1")
+    refuse(InvalidModel, bad([3, 4], axis=0, block_size=2), "3 blocks of 2 for the 4 of axis 0")
+    refuse(InvalidModel, bad([2, 3], axis=0, block_size=2), "blocks of scales")
+    refuse(UnsupportedFeature, Case("bad", "QuantizeLinear", {"output_dtype": 6}, [
+        np.zeros(3, np.float32), np.float32(1)], (1,), 21), "quantizing to s32")  # fmt: skip

@@ -1,4 +1,7 @@
-"""From a path, bytes or a ModelProto to a parsed ModelProto, or one line on what it is instead."""
+"""From a path, bytes or a ModelProto to a parsed ModelProto, or one line on what it is instead.
+
+A .tflite file is translated here, so that all behind it sees ONNX.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from google.protobuf.message import DecodeError, Error  # type: ignore[import-un
 from nn2wasm.errors import LONGEST_PATH, InvalidModel, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_wire import check_wire
+from nn2wasm.frontends.tflite_import import translated
 
 Source: TypeAlias = str | os.PathLike[str] | bytes | onnx.ModelProto
 
@@ -25,7 +29,6 @@ _MAGIC = (
     (0, b"version https://git-lfs.github.com/spec", "a Git LFS pointer", "run: git lfs pull"),
     (0, b"PK\x03\x04", "a zip archive (PyTorch .pt, .keras and .npz files are)", _PYTORCH),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras .h5)", "convert it with tf2onnx"),
-    (4, b"TFL3", "a TensorFlow Lite model", ".tflite is not read yet; convert it with tf2onnx"),
     (0, b"\0asm", "a WebAssembly module", "give the .onnx file that it was made from"),
     (0, b"\x1f\x8b", "a gzip archive", "unpack it first"),
     (0, b"\x80\x02", "a Python pickle (PyTorch .pth)", _PYTORCH),
@@ -67,7 +70,7 @@ def open_model(source: Source, limits: Limits) -> OnnxFile:
         label = quote(path, LONGEST_PATH)
         data = _read(path, label, limits)
         folder = os.path.realpath(os.path.dirname(path) or ".")
-    proto = _parse(data, label, limits)
+    proto = translated(data, label, limits) or _parse(data, label, limits)
     return OnnxFile(proto, label, hashlib.sha256(data).hexdigest(), folder)
 
 

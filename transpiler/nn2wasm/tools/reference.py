@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nn2wasm.errors import InstallError, RunError, quote
+from nn2wasm.frontends.tflite_import import translated
 from nn2wasm.ir import Array
 from nn2wasm.tools.unsigned_weights import with_unsigned_weights
 
@@ -92,9 +93,9 @@ def _parse(model: ModelSource) -> onnx.ModelProto:
     import onnx
 
     if isinstance(model, bytes):
-        return onnx.load_from_string(model)
+        return translated(model) or onnx.load_from_string(model)
     if isinstance(model, str | os.PathLike):
-        return onnx.load(Path(model))
+        return translated(Path(model).read_bytes()) or onnx.load(Path(model))
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
