@@ -16,9 +16,11 @@ import onnx
 import pytest
 from onnx import AttributeProto, TensorProto, helper, numpy_helper, parser
 
+from nn2wasm.api import plan_model
 from nn2wasm.errors import InvalidModel, Nn2wasmError, UnsupportedFeature
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_model import read_model
+from nn2wasm.target import find_target
 
 
 def info(name: str, shape: object = None, kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
@@ -525,3 +527,29 @@ def test_external_entries_given_twice_or_in_no_encoding(folder: Path) -> None:
     refused(path, "'location' twice")
     path.write_bytes(external(folder, location="w.bin").read_bytes().replace(b"w.bin", b"w.bi\xff"))
     refused(path, "text that is not UTF-8")
+
+
+@pytest.mark.parametrize("kind", [AttributeProto.INT, AttributeProto.INTS, AttributeProto.TENSOR])
+def test_attributes_that_hold_a_value_of_another_type(kind: int) -> None:
+    proto = model("(float[2] x) => (float[2] y) { y = LeakyRelu <alpha: float = 0.5> (x) }")
+    proto.graph.node[0].attribute[0].type = kind  # type: ignore[assignment]
+    name = AttributeProto.AttributeType.Name(kind)
+    refused_plan(proto, f"'alpha' of .*says that it is {name}, and holds a value of type FLOAT")
+
+
+def test_attributes_with_values_of_two_types() -> None:
+    proto = model("(float[2] x) => (float[2] y) { y = LeakyRelu <alpha: float = 0.5> (x) }")
+    proto.graph.node[0].attribute[0].i = 3
+    refused_plan(proto, "says that it is FLOAT, and holds a value of type INT")
+
+
+def test_attributes_filled_up_with_zeros_are_read() -> None:
+    proto = model("(float[2] x) => (float[2] y) { y = LeakyRelu <alpha: float = 0.5> (x) }")
+    attribute = proto.graph.node[0].attribute[0]
+    attribute.i, attribute.s = 0, b""
+    plan_model(proto.SerializeToString(), find_target("wasm"))
+
+
+def refused_plan(proto: onnx.ModelProto, text: str) -> None:
+    with pytest.raises(InvalidModel, match=text):
+        plan_model(proto.SerializeToString(), find_target("wasm"))

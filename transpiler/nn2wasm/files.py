@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ def write_file(path: Path, content: str | bytes, *, sources: Iterable[str] = ())
     """Puts the content at the path by way of a temporary file beside it.
 
     Raises:
-        RunError: the folder is missing or cannot be written.
+        RunError: the folder is missing or cannot be written, or the path is one of a folder, a
+            device or a pipe.
     """
     write_files(path.parent, {path.name: content}, make_folder=False, sources=sources)
 
@@ -43,7 +45,8 @@ def write_files(
         sources: paths of the files that the content was made from.
 
     Raises:
-        RunError: the folder cannot be made or written.
+        RunError: the folder cannot be made or written, or a path is one of a folder, a device or a
+            pipe; no file is changed then.
     """
     staged: list[tuple[str, Path]] = []
     place = folder
@@ -53,6 +56,7 @@ def write_files(
             folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             place = folder / name
+            _check_place(place)
             data = content.encode() if isinstance(content, str) else content
             if _is_there(place, data):
                 if place.stat().st_mtime_ns < newest:
@@ -70,13 +74,28 @@ def write_files(
             os.chmod(temporary, 0o666 & ~umask)
             os.replace(temporary, place)
     except OSError as error:
-        for temporary, _ in staged:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
         raise RunError(
             f"cannot write '{place}': {error.strerror or error}",
             hint="does the folder exist, and may it be written?",
         ) from error
+    finally:  # also where the user interrupts
+        for temporary, _ in staged:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def _check_place(place: Path) -> None:
+    """Refuses to put a file in the place of a folder, a device or a pipe.
+
+    Symbolic links are replaced, not followed: what they point to stays as it is.
+    """
+    try:
+        mode = os.lstat(place).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        what = "a folder" if stat.S_ISDIR(mode) else "a device or a pipe"
+        raise RunError(f"cannot write '{place}': it is {what}", hint="choose another path")
 
 
 def _is_there(place: Path, data: bytes) -> bool:

@@ -20,6 +20,9 @@ _REPEATED = {
     "tensors": _A.TENSORS,
     "graphs": _A.GRAPHS,
 }
+_FIELDS = _SINGLE | _REPEATED
+_FIELDS |= {"sparse_tensor": _A.SPARSE_TENSOR, "sparse_tensors": _A.SPARSE_TENSORS}
+_FIELDS |= {"tp": _A.TYPE_PROTO, "type_protos": _A.TYPE_PROTOS}
 
 
 class AttributeReader:
@@ -38,7 +41,8 @@ class AttributeReader:
             node: what messages call the node.
 
         Raises:
-            InvalidModel: an unknown attribute type, a malformed tensor.
+            InvalidModel: an unknown attribute type, a value of another type than the attribute
+                says, a malformed tensor.
             UnsupportedFeature: a tensor of a type without arithmetic here.
         """
         values: dict[str, object] = {}
@@ -52,6 +56,7 @@ class AttributeReader:
 
     def _convert(self, attribute: onnx.AttributeProto, where: str) -> object:
         kind = attribute.type or _guessed_type(attribute)
+        _check_fields(attribute, kind, where)
         if kind in _PLAIN:
             return _PLAIN[kind](attribute)
         if kind == _A.TENSOR:
@@ -73,6 +78,18 @@ def _guessed_type(attribute: onnx.AttributeProto) -> int:
         if len(getattr(attribute, name)):
             return int(kind)
     return 0
+
+
+def _check_fields(attribute: onnx.AttributeProto, kind: int, where: str) -> None:
+    """Refuses values in fields of other types; zeros there are what some writers fill up with."""
+    for field, value in attribute.ListFields():
+        holds = _FIELDS.get(field.name, kind)
+        if holds != kind and value:
+            names = _A.AttributeType
+            says = names.Name(kind) if kind in names.values() else str(kind)
+            raise InvalidModel(
+                f"{where} says that it is {says}, and holds a value of type {names.Name(holds)}"
+            )
 
 
 def _text(data: bytes) -> str:

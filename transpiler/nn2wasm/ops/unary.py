@@ -58,6 +58,8 @@ def _softplus(v: Array) -> Array:
     return np.maximum(v, 0) + np.log1p(np.exp(-np.abs(v)))
 
 
+NEGATIVE = "(uint64_t)0 - (uint64_t)v"  # the smallest integer becomes itself, as in numpy
+
 FUNCTIONS: dict[str, Function] = {
     "Relu": Function("v > 0.0f ? v : 0.0f", lambda v: np.maximum(v, 0), c_int="v > 0 ? v : 0"),
     "LeakyRelu": Function(
@@ -111,8 +113,8 @@ FUNCTIONS: dict[str, Function] = {
     "Sqrt": Function("nn_sqrt(v)", np.sqrt),
     "Reciprocal": Function("1.0f / v", lambda v: 1 / v),
     "Erf": Function("nn_erf(v)", _erf),
-    "Abs": Function("nn_abs(v)", np.abs, c_int="v < 0 ? 0 - v : v"),
-    "Neg": Function("-v", np.negative, c_int="0 - v"),
+    "Abs": Function("nn_abs(v)", np.abs, c_int=f"v < 0 ? {NEGATIVE} : (uint64_t)v"),
+    "Neg": Function("-v", np.negative, c_int=NEGATIVE),
     "Floor": Function("nn_floor(v)", np.floor),
     "Ceil": Function("-nn_floor(-v)", np.ceil),
     "Round": Function("nn_round(v)", np.rint),
