@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nn2wasm.loaders import Session, TensorInfo, load
     from nn2wasm.tools.boards import find_board
     from nn2wasm.tools.difference import Tolerance
+    from nn2wasm.tools.exporting import from_sklearn, from_torch
     from nn2wasm.tools.fit import FitReport, Room, fit_boards, fit_model
     from nn2wasm.tools.inspect import inspect_model
     from nn2wasm.tools.verify import VerifyReport, verify_model
@@ -30,6 +31,7 @@ _HOMES = {
     "nn2wasm.loaders": ("Session", "TensorInfo", "load"),
     "nn2wasm.tools.boards": ("find_board",),
     "nn2wasm.tools.difference": ("Tolerance",),
+    "nn2wasm.tools.exporting": ("from_sklearn", "from_torch"),
     "nn2wasm.tools.fit": ("FitReport", "Room", "fit_boards", "fit_model"),
     "nn2wasm.tools.inspect": ("inspect_model",),
     "nn2wasm.tools.verify": ("VerifyReport", "verify_model"),
@@ -53,6 +55,8 @@ __all__ = [
     "find_board",
     "fit_boards",
     "fit_model",
+    "from_sklearn",
+    "from_torch",
     "inspect_model",
     "load",
     "verify_layers",

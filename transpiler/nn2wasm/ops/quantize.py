@@ -67,7 +67,7 @@ class Quantize(KernelOp):
         dtype, bits = (DType.U8, 0) if zero_point is None else (zero_point.dtype, zero_point.bits)
         if zero_point is None and (code := node.attr_int("output_dtype", 0)):
             dtype, bits = ONNX_DTYPES.get(code, DType.F32), BITS.get(code, 0)
-        if dtype not in QUANTIZED and not dtype.is_tiny:
+        if not (dtype.is_narrow or dtype.is_tiny):
             raise node.unsupported(f"quantizing to {dtype.value}")
         if bits or dtype.is_tiny or is_special(node, zero_point):
             node.alias(quantized(node, x, dtype, bits))
