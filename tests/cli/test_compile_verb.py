@@ -84,7 +84,7 @@ def test_sizes_that_the_model_leaves_open(nn2wasm, digits, tmp_path):
         (["-o", "firmware/", "--package", "cmakes"], 20, "did you mean 'cmake'?"),
         (["-o", "no/such/folder/m.wasm"], 40, "cannot write"),
         (["-o", "m.wasm", "--shape", "pixels=1,1,8,8"], 14, "pixels"),
-        (["-o", "m.wasm", "--max-model-bytes", "100"], 11, "bytes"),
+        (["-o", "m.wasm", "--limit", "model-bytes=100"], 11, "bytes"),
         ([], 2, "-o/--output"),
     ],
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from dataclasses import fields
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from nn2wasm.cli.quantities import byte_count
+from nn2wasm.cli.quantities import byte_count, decimal_count
+from nn2wasm.frontends.limits import Limits
 from nn2wasm.target import FEEDS, OPTIMIZE, WEIGHTS
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from nn2wasm.ir import Array
 
 Shape = tuple[str, tuple[int, ...]]
+LIMITS = tuple(field.name.replace("_", "-") for field in fields(Limits))
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
@@ -63,15 +67,26 @@ def add_arguments(parser: argparse.ArgumentParser, *, target: str) -> None:
     )
     group.add_argument("--name", default="", help="name of the model; that of its file by default")
     group.add_argument(
-        "--fold-limit",
-        metavar="N",
-        type=positive,
-        help="most elements of a constant that folding may make",
-    )
-    group.add_argument(
-        "--max-model-bytes", metavar="N", type=positive, help="largest model file to read"
+        "--limit",
+        metavar="WHAT=N",
+        action="append",
+        type=limit,
+        default=[],
+        help=f"how much a model may ask for before it is refused, in place of the usual: "
+        f"{', '.join(LIMITS)} (docs/security.md)",
     )
     _add_memory(parser)
+
+
+def limit(text: str) -> tuple[str, int]:
+    """A field of `Limits` and its value: fold-elements=64M."""
+    name, sign, value = text.partition("=")
+    if not sign or name not in LIMITS:
+        near = get_close_matches(name, LIMITS, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise argparse.ArgumentTypeError(f"{text!r} is not WHAT=N{hint}")
+    count = byte_count if name.endswith("bytes") else decimal_count
+    return name.replace("-", "_"), count(value)
 
 
 def _add_memory(parser: argparse.ArgumentParser) -> None:
@@ -117,13 +132,8 @@ def _add_memory(parser: argparse.ArgumentParser) -> None:
 def read(arguments: argparse.Namespace) -> Options:
     """The options that `add_arguments` added, as the API wants them."""
     from nn2wasm.api import Options
-    from nn2wasm.frontends.limits import Limits
 
-    usual = Limits()
-    limits = Limits(
-        fold_elements=arguments.fold_limit or usual.fold_elements,
-        model_bytes=arguments.max_model_bytes or usual.model_bytes,
-    )
+    limits = Limits(**dict(arguments.limit))
     return Options(
         shapes=dict(arguments.shape),
         fixed=dict(arguments.fix),

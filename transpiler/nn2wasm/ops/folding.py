@@ -41,7 +41,7 @@ def fold(
             raise OverBudget(
                 f"{where}: a constant of {prod(kind.shape)} elements is above the limit",
                 facts=[("shape", str(list(kind.shape))), ("limit", f"{limit} elements")],
-                hint="raise it with --fold-limit",
+                hint="raise it with --limit fold-elements=N",
             )
     if all(0 in kind.shape for kind in kinds):
         return [np.zeros(kind.shape, kind.dtype.numpy) for kind in kinds]

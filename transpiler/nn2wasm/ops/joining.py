@@ -11,7 +11,7 @@ import numpy as np
 from nn2wasm.ir import Array, Node, Op, Tensor, TensorType
 from nn2wasm.ops.broadcast import contiguous_strides
 from nn2wasm.ops.kernel import Kernel, Lowering
-from nn2wasm.ops.linear import number_literal
+from nn2wasm.ops.literals import number_literal
 from nn2wasm.ops.movement import Movement, copy_context, copy_lowering
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.resize import ResizeNearest

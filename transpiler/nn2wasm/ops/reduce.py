@@ -27,7 +27,8 @@ from nn2wasm.ops.broadcast import (
 )
 from nn2wasm.ops.fixed_rows import fixed_context, scaled_form, with_integer_rows
 from nn2wasm.ops.kernel import Kernel, Lowering
-from nn2wasm.ops.linear import float_literal, integer_literal, requantize_context
+from nn2wasm.ops.linear import float_literal, requantize_context
+from nn2wasm.ops.literals import integer_literal
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.pool import AveragePool, MaxPool
 from nn2wasm.ops.registry import KernelOp
