@@ -53,3 +53,19 @@ def test_what_only_moves_stays_exact() -> None:
     )
     exact = X + 1e-15
     assert np.array_equal(run(network, {"x": exact})["y"], exact.T)
+
+
+def test_arithmetic_of_what_was_double_stays_double() -> None:
+    nodes = [
+        helper.make_node(kind, [a, b], [y])
+        for kind, a, b, y in (
+            ("Add", "x", "half", "a"), ("Mul", "x", "a", "m"), ("Div", "m", "half", "d"),
+            ("Sub", "d", "x", "y"),
+        )
+    ]  # fmt: skip
+    network, huge = model(*nodes, outputs=("y",)), X * 1e200
+    with np.errstate(over="ignore"):
+        expected = huge * (huge + 0.5) / 0.5 - huge
+    assert np.array_equal(run(network, {"x": huge})["y"], expected)
+    small = X * 1e-30
+    assert np.array_equal(run(network, {"x": small})["y"], small * (small + 0.5) / 0.5 - small)

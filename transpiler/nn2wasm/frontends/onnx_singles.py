@@ -69,6 +69,8 @@ class SingleFloats:
             op.moves and op.reads_all and tensor.dtype.is_half
         ):  # what was computed moves as it was computed
             return not any(each in self._computed for each in node.inputs)
+        if tensor.dtype is DType.F64 and node.op_type in op.double_types:
+            return not any(each in self._computed for each in node.inputs)
         return _reads(op, tensor)
 
 

@@ -69,6 +69,10 @@ def _vector_form(node: Node) -> str:
     return pairs_fit(node)
 
 
+EXACT_DOUBLES = ("Add", "Sub", "Mul", "Div")
+"""Functions that C has for float64, too."""
+
+
 @dataclass(frozen=True)
 class Binary(KernelOp):
     """Inputs a, b; `unsigned`: the model's integers are u8 (it decides onnxruntime's rounding).
@@ -80,6 +84,7 @@ class Binary(KernelOp):
     onnx_types = (
         *ONNX_TYPES, "Sum", "Mean", "com.microsoft.QLinearAdd", "com.microsoft.QLinearMul",
     )  # fmt: skip
+    double_types = EXACT_DOUBLES
     elementwise = True
     clamps = True
     quantizable = True
@@ -308,7 +313,7 @@ def check_types(node: OnnxNode, op: Binary, inputs: Sequence[Tensor]) -> None:
     dtype = inputs[0].dtype
     if all(tensor.is_constant for tensor in inputs):
         return
-    if not function.expression(dtype) or dtype is DType.F64:
+    if not function.expression(dtype) or (dtype is DType.F64 and op.function not in EXACT_DOUBLES):
         raise node.unsupported(f"operands of type {dtype.value} computed at run time")
 
 

@@ -24,6 +24,8 @@ class ImportOp(Op):
         takes_sequences: inputs may be sequences of tensors.
         reads_strings: its inputs may be strings, which are indices into `Tensor.labels`.
         reads_doubles: it takes float64 at run time; for all others it is made float32.
+        double_types: operator types of it that take float64 where nothing of that was computed in
+            float32.
         reads_all: it takes elements of any type, as it does not compute with them, or knows how;
             for all others halves are made float32, and what is smaller is refused.
         reads_tiny: it takes floats of a byte and less.
@@ -34,6 +36,7 @@ class ImportOp(Op):
     takes_sequences: ClassVar[bool] = False
     reads_strings: ClassVar[bool] = False
     reads_doubles: ClassVar[bool] = False
+    double_types: ClassVar[tuple[str, ...]] = ()
     reads_all: ClassVar[bool] = False
     reads_tiny: ClassVar[bool] = False
     single_outputs: ClassVar[tuple[int, ...]] = ()
