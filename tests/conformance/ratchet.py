@@ -130,7 +130,7 @@ def page(version: str, listed: Sequence[Listed]) -> str:
         INTRODUCTION.format(
             summary=summary(listed),
             version=version,
-            beyond=sum(each.outcome == "beyond" for each in listed),
+            but=_beyond(sum(each.outcome == "beyond" for each in listed)),
         ),
         markdown(HEADINGS, rows),
         "## Networks, and operators written as functions of others",
@@ -157,8 +157,16 @@ evaluated while compiling, or become other operations.
 The last columns are of the cases of the onnx package (version {version}): each is compiled for the
 target `wasm` and run in wasmtime; inputs that decide shapes are fixed (`--fix`).
 {summary}
-None is wrong: what does not pass is refused with a reason, but for {beyond} that feed float64 which
-float32, in which it is computed, cannot hold."""
+None is wrong: what does not pass is refused with a reason{but}."""
+
+
+def _beyond(count: int) -> str:
+    """What the page says of cases beyond float32, nothing where there are none."""
+    if not count:
+        return ""
+    return (
+        f",\nbut for {count} that feed float64 which float32, in which it is computed, cannot hold"
+    )
 
 
 def _versions(cases: Iterable[Listed]) -> str:
