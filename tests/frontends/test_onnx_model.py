@@ -363,7 +363,6 @@ def test_opsets_that_are_not(opset: int) -> None:
 
 def test_version_details() -> None:
     proto = relu([1])
-    proto.ir_version = 12345
     proto.opset_import.append(helper.make_opsetid("unused", 999))
     assert read_model(proto).opsets["unused"] == 999
     proto.opset_import.append(helper.make_opsetid("", 18))

@@ -95,7 +95,7 @@ STATES = [
         ("conv", "CausalConvWithState", {}, [floats(2, 3, 7), floats(3, 1, 4)], 2),
         ("conv_state", "CausalConvWithState", {"activation": "silu"},
          [floats(2, 3, 2), floats(3, 1, 4), floats(3), floats(2, 3, 3)], 2),
-        ("conv_one", "CausalConvWithState", {}, [floats(2, 3, 7), floats(3, 1, 1)], 1),
+        ("conv_one", "CausalConvWithState", {}, [floats(2, 3, 7), floats(3, 1, 1)], 2),
         *(
             (f"linear_{rule}", "LinearAttention",
              {"q_num_heads": 4, "kv_num_heads": 2, "update_rule": rule},

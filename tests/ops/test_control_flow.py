@@ -439,7 +439,7 @@ def test_a_body_that_is_missing() -> None:
     proto = scan_model(mixing())
     del proto.graph.node[0].attribute[0]
     assert [a.name for a in proto.graph.node[0].attribute] == ["num_scan_inputs"]
-    refuse(InvalidModel, proto, "body must be a graph")
+    refuse(InvalidModel, proto, "attribute body is missing")
 
 
 # -- sequences -------------------------------------------------------------------------------

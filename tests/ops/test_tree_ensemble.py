@@ -300,7 +300,7 @@ BROKEN = {
     "rule": ({"aggregate_function": "MEDIAN"}, "MEDIAN"),
     "post": ({"post_transform": "TANH"}, "TANH"),
     "targets": ({"n_targets": 0}, "0 targets"),
-    "wrong_kind": ({"nodes_values": [1, 2, 3, 4, 5], "nodes_featureids": [0.5]}, "integers"),
+    "wrong_kind": ({"nodes_values": [1, 2, 3, 4, 5], "nodes_featureids": [0.5]}, "of type INTS"),
 }  # fmt: skip
 
 

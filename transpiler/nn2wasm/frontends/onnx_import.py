@@ -10,11 +10,13 @@ import numpy as np
 import onnx
 
 import nn2wasm.ops  # registers the operations
-from nn2wasm.errors import OverBudget, UnsupportedFeature, UnsupportedOp, quote
+from nn2wasm.errors import InvalidModel, OverBudget, UnsupportedFeature, UnsupportedOp, quote
 from nn2wasm.frontends.limits import Limits
 from nn2wasm.frontends.onnx_bodies import OnnxBody
 from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
+from nn2wasm.frontends.onnx_schema import check_schema
 from nn2wasm.frontends.onnx_singles import SingleFloats
+from nn2wasm.frontends.onnx_types import OutputType
 from nn2wasm.ir import Graph, Node, Op, Tensor
 from nn2wasm.ir.check import check
 from nn2wasm.ops.empty import Empty
@@ -62,7 +64,9 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
             graph.output_labels[name] = result.labels
         if isinstance(result, Tensor) and result.bits:
             graph.port_bits[name] = result.bits
-        graph.outputs.append(_output(graph, name, result))
+        output = _output(graph, name, result)
+        _check_declared(name, output, model.output_types[name])
+        graph.outputs.append(output)
         graph.output_names.append(name)
     check(graph, "import")
     return graph
@@ -105,6 +109,7 @@ class _Importer:
             self._producers,
             lambda name, inputs, step: self._call(node, record, tensors, name, inputs, step),
         )
+        check_schema(node, record.inputs, record.attributes)
         if not op.takes_sequences:
             node.refuse_sequences()
         _refuse_strings(node, op)
@@ -215,6 +220,26 @@ def _output(graph: Graph, name: str, tensor: Value) -> Tensor:
         graph.nodes.append(node)
         tensor = node.output
     return tensor
+
+
+def _check_declared(name: str, tensor: Tensor, declared: OutputType) -> None:
+    """An output is of the type that the file promises its readers, where it promises one."""
+    dtype, sizes = declared
+    same_sizes = sizes is None or (
+        len(sizes) == len(tensor.shape)
+        and all(size in (None, given) for size, given in zip(sizes, tensor.shape, strict=True))
+    )
+    if same_sizes and dtype in (None, tensor.dtype):
+        return
+    shown = "" if sizes is None else f" {[size or '?' for size in sizes]}".replace("'", "")
+    raise InvalidModel(
+        f"the output {quote(name)} is not what the model declares",
+        facts=[
+            ("declared", f"{dtype.value if dtype else 'any type'}{shown}"),
+            ("computed", f"{tensor.dtype.value} {list(tensor.shape)}"),
+        ],
+        hint="declare it as computed, or without sizes; or export the model again",
+    )
 
 
 def _require_ops(nodes: Sequence[OnnxNodeRecord]) -> None:

@@ -81,6 +81,7 @@ def _read(
     proto = file.proto
     graph = proto.graph
     outputs = _output_names(graph, file.label)
+    _check_ir_version(proto.ir_version)
     opsets = _opsets(proto)
     flat = inline_functions(proto, opsets, limits)
     check_opsets(flat)
@@ -109,6 +110,16 @@ def _read(
         data_files=tensors.data_files,
         bodies=BodyReader(limits, tensors, attributes),
     )
+
+
+def _check_ir_version(version: int) -> None:
+    if version < 1:
+        raise InvalidModel(f"the model says that it is of IR version {version}; the first is 1")
+    if version > onnx.IR_VERSION:
+        raise UnsupportedFeature(
+            f"the model is of IR version {version}; up to {onnx.IR_VERSION} are read",
+            hint="install a newer onnx package, or export with a lower ir_version",
+        )
 
 
 def _opsets(proto: onnx.ModelProto) -> dict[str, int]:
