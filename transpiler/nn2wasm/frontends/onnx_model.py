@@ -1,9 +1,10 @@
 """Reads an ONNX file: untrusted bytes in, a plain and checked description out.
 
-Nothing of onnx but its protobuf classes is used. Its checker, shape inference, version converter
-and inliner assume an honest file: on a hostile one they hang, crash or use all memory. Here every
-length is compared with a limit before anything is allocated, every walk keeps its own stack, and
-whatever is wrong with the bytes ends in an `Nn2wasmError` of one line.
+Nothing of onnx but its protobuf classes is used here, and the schemas of its operators at import
+(`onnx_schema.py`). Its checker, shape inference, version converter and inliner assume an honest
+file: on a hostile one they hang, crash or use all memory. Here every length is compared with a
+limit before anything is allocated, every walk keeps its own stack, and whatever is wrong with the
+bytes ends in an `Nn2wasmError` of one line.
 """
 
 from __future__ import annotations
