@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
+from nn2wasm.codegen.constants import ConstantWriter
 from nn2wasm.codegen.drivers import driver_context
 from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.kernels import KernelSet
 from nn2wasm.codegen.layout import call_text, comment_lines
-from nn2wasm.codegen.literals import array_definition
 from nn2wasm.codegen.runs import Run, runs_of
-from nn2wasm.ir import Array, DType, Tensor
+from nn2wasm.ir import DType, Tensor
 from nn2wasm.ops.kernel import Rows, Window
 from nn2wasm.ops.linear import float_literal
 from nn2wasm.ops.spatial import offset_text, steps_text
 from nn2wasm.plan import Call, Plan, Segment
 from nn2wasm.plan.rows import RowForm
-from nn2wasm.plan.tile import tile_offsets
 
 
 def shape_text(tensor: Tensor) -> str:
@@ -74,17 +73,12 @@ def _row_at(row: str, elements: int, kept: int, rows: int) -> str:
 
 @dataclass(slots=True)
 class LayerWriter:
-    """Collects constants while layers are written; equal ones are written once."""
+    """Writes layers; the constants that they read are collected on the way."""
 
     plan: Plan
     name: str
-    embed: bool
     kernels: KernelSet
-    constants: list[str] = field(default_factory=list)
-    files: dict[str, str | bytes] = field(default_factory=dict)
-    weights: bytearray = field(default_factory=bytearray)
-    _constant_names: dict[tuple[str, bytes], str] = field(default_factory=dict)
-    _tiles: dict[bytes, int] = field(default_factory=dict)
+    constants: ConstantWriter
 
     def layers(self, segment: Segment) -> list[dict[str, object]]:
         """What the templates need of a segment's layers; constants are written on the way."""
@@ -213,7 +207,8 @@ class LayerWriter:
         return {
             "function": f"{stem}_{identifier(call.node.op.kind, 'op')}",
             "comment": self._comment(call),
-            "fetch": self._fetch(run),
+            "fetch": self.constants.fetch(run),
+            "decodes": self.constants.decodes(run),
             "first": run.first_text,
             "part_parameter": "",
             "walks": call.lowering.walk is not None,
@@ -260,12 +255,12 @@ class LayerWriter:
         counts_rows = isinstance(walk, Window) and walk.counts_rows
         middle = [*(_call_rows_text(walk) if walk is not None else []),
                   *(["valid_rows"] if counts_rows else []),
-                  *self._constants(run)[: len(lowering.constants)]]  # fmt: skip
+                  *self.constants.names(run)[: len(lowering.constants)]]  # fmt: skip
         return [*middle, scratch] if (scratch := self._scratch(run)) else middle
 
     def _inputs(self, run: Run) -> list[str]:
         """Pointers to the arguments, constant or not."""
-        constants = iter(self._constants(run)[len(run.kernel.lowering.constants) :])
+        constants = iter(self.constants.names(run)[len(run.kernel.lowering.constants) :])
         return [
             next(constants)
             if tensor.is_constant
@@ -275,41 +270,6 @@ class LayerWriter:
 
     def _x(self, run: Run) -> dict[str, object]:
         return {"type": run.layer.arguments[0].dtype.c_name, "expression": self._inputs(run)[0]}
-
-    def _constants(self, run: Run) -> list[str]:
-        """How a call names its constants, in the order of `Call.constants`."""
-        call = run.layer
-        if call.tiled:
-            return self._in_tile(run)
-        keys = list(call.lowering.constants)
-        names = []
-        for index, array in enumerate(call.constants):
-            is_packed = index < len(keys)
-            number = call.index if is_packed else len(self._constant_names)
-            key = keys[index] if is_packed else "constant"
-            names.append(self._constant(f"{self.name}_{key}{number:02d}", array))
-        return names
-
-    def _in_tile(self, run: Run) -> list[str]:
-        at = self.plan.memory.scratch.get(run.layer.index, 0) + run.layer.tile_offset
-        constants = run.kernel.constants
-        return [
-            f"(const {DType.of(array).c_name} *)(void *)(a + {at + offset})"
-            for array, offset in zip(constants, tile_offsets(constants), strict=False)
-        ]
-
-    def _fetch(self, run: Run) -> dict[str, object] | None:
-        """Which bytes of the file of weights are copied where, before the call."""
-        call = run.layer
-        if not call.tiled or not run.calls or not run.kernel.constants:
-            return None
-        tiles = run.tiles
-        data = b"".join(tiles)
-        if data not in self._tiles:
-            self._tiles[data] = len(self.weights)
-            self.weights += data
-        at = self.plan.memory.scratch[call.index] + call.tile_offset
-        return {"at": at, "offset": run.offset_text(self._tiles[data]), "bytes": len(tiles[0])}
 
     def _rows_call(
         self, run: Run, walk: Rows, x: str, y: str, variable: str = "row"
@@ -364,16 +324,6 @@ class LayerWriter:
             f"{call.index:02d} {node.op.kind}{name}: {shapes} -> {shape_text(node.output)}"
             f"{work}{parts}, {call.choice.kernel.symbol}"
         )
-
-    def _constant(self, name: str, array: Array) -> str:
-        """The name of a constant array; written where no equal one is there yet."""
-        key = (array.dtype.str, array.tobytes())
-        if key not in self._constant_names:
-            self._constant_names[key] = name
-            text, files = array_definition(name, array, embed=self.embed)
-            self.constants.append(text)
-            self.files |= files
-        return self._constant_names[key]
 
     def _pointer(self, tensor: Tensor, *, const: bool) -> dict[str, object]:
         c_type = tensor.dtype.c_name

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from math import prod
 
+from nn2wasm.codegen.constants import ConstantWriter
 from nn2wasm.codegen.environment import render_template
 from nn2wasm.codegen.identifiers import comment_text, identifier
 from nn2wasm.codegen.kernels import KernelSet
@@ -23,6 +24,7 @@ from nn2wasm.version import __version__
 
 ABI = 1
 SCATTER_HEADER = "nn2wasm/scatter.h"
+DECODE_HEADER = "nn2wasm/decode.h"
 TINY_LAYERS, TINY_WORK = 8, 64
 """Layers, and their products and elements together, up to which calls cost more than they do."""
 
@@ -36,7 +38,8 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         model_sha256: of the model's file, for the description.
         embed: put large constants into files of their own, for compilers with #embed.
     """
-    writer = LayerWriter(plan, identifier(name), embed, KernelSet(plan.calls))
+    constants = ConstantWriter(plan, identifier(name), embed)
+    writer = LayerWriter(plan, constants.name, KernelSet(plan.calls), constants)
     layers = [layer for segment in plan.segments for layer in writer.layers(segment)]
     texts = writer.kernels.texts()
     metadata = describe(plan, name, model_sha256)
@@ -57,7 +60,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
             _port(plan, tensor, output)
             for tensor, output in zip(plan.graph.outputs, plan.graph.output_names, strict=True)
         ],
-        "constants": writer.constants,
+        "constants": constants.texts,
         "guards": list(dict.fromkeys(kernel.guard for kernel in kernels if kernel.guard)),
         "headers": _headers(plan),
         "kernels": texts,
@@ -70,7 +73,7 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         "feed": _feed(plan, layers),
         "states": _states(plan),
         "reads_weights": plan.target.weights != RESIDENT,
-        "file_bytes": len(writer.weights),
+        "file_bytes": len(constants.weights),
         "steps": list(_steps(layers)),
     }
     context["input_count"] = len(plan.graph.inputs)
@@ -79,8 +82,8 @@ def render(plan: Plan, *, name: str, model_sha256: str, embed: bool = False) -> 
         f"{writer.name}.h": render_template("model.h.j2", context),
         f"{writer.name}.c": render_template("model.c.j2", context),
     }
-    files |= writer.files
-    weights = bytes(writer.weights)
+    files |= constants.files
+    weights = bytes(constants.weights)
     if plan.target.weights == FROM_HOST:
         digest = hashlib.sha256(weights).hexdigest()
         metadata |= {"weights_file_bytes": len(weights), "weights_sha256": digest}
@@ -102,6 +105,8 @@ def _headers(plan: Plan) -> list[str]:
         headers |= dict.fromkeys(h for call in layer.kernels for h in call.choice.kernel.headers)
         if layer.parts and layer.parts.scattered_bytes:
             headers[SCATTER_HEADER] = None
+        if any(call.encoded for call in layer.kernels):
+            headers[DECODE_HEADER] = None
     return list(headers)
 
 

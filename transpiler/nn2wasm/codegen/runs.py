@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+import numpy as np
+
 from nn2wasm.codegen.kernels import KernelSet
+from nn2wasm.ir import Array
 from nn2wasm.ops.spatial import steps_text
 from nn2wasm.plan import Call
 from nn2wasm.plan.tile import make_tile, tile_offsets
@@ -43,17 +46,31 @@ class Run:
     @property
     def tiles(self) -> list[bytes]:
         """The constants of each part, all of one size."""
-        return [make_tile(call.constants) for call in self.calls]
+        return [make_tile(call.packed) for call in self.calls]
 
     def offset_text(self, begin: int) -> str:
         """Where the constants of part `part` begin in a file in which those of the run do at
         `begin`.
         """
-        size, first = len(self.tiles[0]), self.kernel.part
+        step = self._step(len(self.tiles[0]), "(uint32_t)")
+        return f"{begin} + {step}" if begin and step else step or str(begin)
+
+    def array(self, index: int) -> Array:
+        """A constant that is kept, those of all parts behind each other."""
+        return np.concatenate([call.constants[index].reshape(-1) for call in self.calls])
+
+    def array_text(self, name: str, elements: int) -> str:
+        """Where that of part `part` begins, of so many elements each, in C."""
+        step = self._step(elements)
+        return f"{name} + {step}" if step else name
+
+    def _step(self, size: int, cast: str = "") -> str:
+        """How far what belongs to part `part` lies behind that of the first; empty for no way."""
+        first = self.kernel.part
         if self.layer.parts is None or len(self.calls) == 1:
-            return str(begin)
-        part = f"(uint32_t)(part - {first})" if first else "(uint32_t)part"
-        return f"{begin} + {part} * {size}" if begin else f"{part} * {size}"
+            return ""
+        part = f"{cast}(part - {first})" if first else f"{cast}part"
+        return f"{part} * {size}" if size > 1 else part
 
     def loop(self, function: str, row: str) -> str:
         """The statement that calls the function of the run for each of its parts."""
@@ -66,8 +83,9 @@ def runs_of(layer: Call, kernels: KernelSet) -> Iterator[Run]:
     """The runs that a layer's parts make."""
 
     def kind(call: Call) -> tuple[object, ...]:
-        offsets = tile_offsets(call.constants)
-        return kernels.name_of(call), kernels.size_arguments(call), offsets
+        offsets = tile_offsets(call.packed)
+        forms = [(i, e.function, e.sections, e.zero, *e.arrays) for i, e in call.encoded.items()]
+        return kernels.name_of(call), kernels.size_arguments(call), offsets, forms
 
     for _, calls in groupby(layer.kernels, kind):
         yield Run(layer, tuple(calls))

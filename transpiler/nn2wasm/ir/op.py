@@ -9,6 +9,7 @@ from nn2wasm.ir.dtype import DType
 from nn2wasm.ir.tensor import Array, Shape
 
 if TYPE_CHECKING:
+    from nn2wasm.ir.encoding import Encoding
     from nn2wasm.ir.graph import Node
     from nn2wasm.ir.tensor import Tensor
 
@@ -51,6 +52,10 @@ class Op:
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         """The outputs for constant inputs, None where this operation is not folded."""
+        return None
+
+    def encoding(self, inputs: Sequence[Tensor | None]) -> Encoding | None:
+        """How its first output, where that is a constant of floats, may be kept."""
         return None
 
     def macs(self, node: Node) -> int:

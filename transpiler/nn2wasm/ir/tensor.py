@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from nn2wasm.ir.dtype import NARROW, DType
+from nn2wasm.ir.encoding import Array as Array
+from nn2wasm.ir.encoding import Encoding, Move
 
-Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 
 
@@ -57,6 +57,7 @@ class Tensor:
         labels: names of classes. Integers with labels stand for strings: they are indices into
             them. In a tensor of floats they name the elements of the last axis.
         bits: of integers that have fewer in the model than a byte, 0 for all others.
+        encoding: how a constant of floats may be kept, None for as it is.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Tensor:
     perm: tuple[int, ...] | None = None
     labels: tuple[str, ...] = ()
     bits: int = 0
+    encoding: Encoding | None = None
 
     @property
     def holds_strings(self) -> bool:
@@ -115,6 +117,18 @@ class Tensor:
             return found
         contiguous = np.ascontiguousarray(data).reshape(data.shape)
         return Tensor(name, DType.of(data), data.shape, quant, contiguous)
+
+    def moved(self, move: Move, name: str = "", quant: QuantParams | None = None) -> Tensor:
+        """A constant with this one's elements moved, or some of them.
+
+        Args:
+            move: what it does with an array of this shape.
+            name: this one's where left out.
+            quant: what its integers mean.
+        """
+        found = Tensor.constant(name or self.name, np.ascontiguousarray(move(self.value)), quant)
+        found.encoding = self.encoding and self.encoding.moved(move)
+        return found
 
     def __repr__(self) -> str:
         kind = "const " if self.is_constant else ""

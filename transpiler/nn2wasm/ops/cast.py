@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Op, Tensor, TensorType
+from nn2wasm.ir import Array, DType, Encoding, Half, Node, Op, Tensor, TensorType
 from nn2wasm.ops.conversion import HEADER, ROUNDINGS, Conversion
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.onnx_node import OnnxNode
@@ -107,6 +107,10 @@ class Cast(KernelOp):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         return [self.conversion.evaluate(np.asarray(inputs[0]))]
+
+    def encoding(self, inputs: Sequence[Tensor | None]) -> Encoding | None:
+        x = inputs[0]
+        return Half(x.dtype) if x is not None and x.dtype.is_half else None
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return self

@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from nn2wasm.errors import OverBudget
-from nn2wasm.ir import Array, Op, Tensor
+from nn2wasm.ir import Array, Blocks, Encoding, Op, Tensor
 
 
 def fold(
@@ -53,3 +53,27 @@ def fold(
             np.ascontiguousarray(array, dtype=kind.dtype.numpy).reshape(kind.shape)
             for array, kind in zip(arrays, kinds, strict=True)
         ]
+
+
+def moved_encoding(op: Op, inputs: Sequence[Tensor | None]) -> Encoding | None:
+    """How the result of an operation that moves the elements of its one input may be kept."""
+    present = [tensor for tensor in inputs if tensor is not None]
+    if len(present) != 1 or present[0].encoding is None:
+        return None
+
+    def move(array: Array) -> Array:
+        arrays = op.evaluate([array])
+        assert arrays is not None
+        return arrays[0]
+
+    return present[0].encoding.moved(move)
+
+
+def encoding_of(
+    op: Op, inputs: Sequence[Tensor | None], folded: Sequence[Array]
+) -> Encoding | None:
+    """How what `fold` made of these inputs may be kept: None unless it decodes to those bits."""
+    found = op.encoding(inputs) if len(folded) == 1 and folded[0].dtype == np.float32 else None
+    if isinstance(found, Blocks) and found.decoded().tobytes() != folded[0].tobytes():
+        return None
+    return found

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn2wasm.ir import Array, Node, Op, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, Encoding, Node, Op, Shape, Tensor, TensorType
 from nn2wasm.ops.broadcast import (
     broadcast_strides,
     contiguous_strides,
@@ -20,6 +20,7 @@ from nn2wasm.ops.broadcast import (
     loop_context,
     merge_loops,
 )
+from nn2wasm.ops.folding import moved_encoding
 from nn2wasm.ops.kernel import Kernel, Lowering
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import ImportOp, KernelOp
@@ -58,6 +59,9 @@ class Movement(KernelOp):
     reads_strings = True
     reads_all = True
     kernels = COPY
+
+    def encoding(self, inputs: Sequence[Tensor | None]) -> Encoding | None:
+        return moved_encoding(self, inputs)
 
     def kernel_dtype(self, node: Node) -> str:
         return "any"

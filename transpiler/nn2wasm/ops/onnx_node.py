@@ -11,7 +11,7 @@ import numpy as np
 
 from nn2wasm.errors import DynamicShape, InvalidModel, OverBudget, UnsupportedFeature, quote
 from nn2wasm.ir import Array, Graph, Node, Op, QuantParams, Shape, Tensor
-from nn2wasm.ops.folding import fold
+from nn2wasm.ops.folding import encoding_of, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,6 +330,7 @@ class OnnxNode:
                 for data, quant in zip(folded, [*quants, *[None] * len(folded)], strict=False)
             ]
             for tensor in constants:
+                tensor.encoding = encoding_of(op, inputs, folded)
                 tensor.labels = labels
                 tensor.bits = _moved_bits(op, inputs)
             return constants

@@ -27,7 +27,7 @@ def linear_part(node: Node, axis: int, groups: int, first: int, end: int) -> Nod
         return of_all if size == count else of_group
 
     w, b = node.input(1), node.optional(2)
-    data = np.ascontiguousarray(np.take(w.value, chosen(w.shape[axis]), axis))
+    outputs = chosen(w.shape[axis])
     quant = w.quant
     if quant is not None and quant.scale.size > 1:
         channels = chosen(quant.scale.size)
@@ -35,7 +35,8 @@ def linear_part(node: Node, axis: int, groups: int, first: int, end: int) -> Nod
         quant = QuantParams(quant.scale.reshape(-1)[channels], zero_point[channels], quant.axis)
     if b is not None:
         b = Tensor.constant(b.name, b.value.reshape(-1)[of_all])
-    return part_node(node, [node.input(0), Tensor.constant(w.name, data, quant), b], of_all)
+    part = w.moved(lambda array: np.take(array, outputs, axis), quant=quant)
+    return part_node(node, [node.input(0), part, b], of_all)
 
 
 def part_node(node: Node, inputs: Sequence[Tensor | None], outputs: Array) -> Node:

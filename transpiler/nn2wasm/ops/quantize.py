@@ -14,7 +14,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Tensor, TensorType
+from nn2wasm.ir import (
+    Array,
+    DType,
+    Encoding,
+    Node,
+    Op,
+    QuantParams,
+    Tensor,
+    TensorType,
+    blocks_of,
+)
 from nn2wasm.ops.cast import BITS, ONNX_DTYPES
 from nn2wasm.ops.kernel import Kernel, Lowering, stream_lead
 from nn2wasm.ops.linear import float_literal
@@ -164,6 +174,15 @@ class Dequantize(KernelOp):
         q = inputs[0]
         assert q is not None
         return [dequantize(q, self.quant)]
+
+    def encoding(self, inputs: Sequence[Tensor | None]) -> Encoding | None:
+        q = inputs[0]
+        if q is None or q.data is None:
+            return None
+        count, axis = self.quant.scale.size, self.quant.axis
+        shape = [count if index == axis else 1 for index in range(len(q.shape))]
+        blocks = np.arange(count).reshape(shape)
+        return blocks_of(q.data, blocks, self.quant.scale, self.quant.zero_point)
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return self if self.quant.axis is None else None

@@ -12,7 +12,7 @@ from math import prod
 
 import numpy as np
 
-from nn2wasm.ir import DType, Tensor
+from nn2wasm.ir import DType, Encoding, Tensor, blocks_of
 from nn2wasm.ops.cast import Cast
 from nn2wasm.ops.elementwise import Binary
 from nn2wasm.ops.movement import Expand
@@ -66,7 +66,20 @@ def dequantized(node: OnnxNode, q: Tensor) -> Tensor:
     value = node.add(Cast(DType.F32), [q], suffix="real")
     if zero is not None:
         value = node.add(Binary("Sub"), [value, zero], suffix="centred")
-    return node.add(Binary("Mul"), [value, scale], suffix="scaled")
+    result = node.add(Binary("Mul"), [value, scale], suffix="scaled")
+    if result.is_constant and not q.dtype.is_tiny:
+        result.encoding = _encoding(node, q)
+    return result
+
+
+def _encoding(node: OnnxNode, q: Tensor) -> Encoding | None:
+    """How a constant that was dequantized may be kept."""
+    scale, zero = node.input(1), node.optional(2)
+    count = scale.element_count
+    numbers = node.value(np.arange(count, dtype=np.int32).reshape(scale.shape), "numbers")
+    zeros = np.zeros(1, np.int32) if zero is None else zero.value.reshape(-1)
+    values = scale.value.astype(np.float32).reshape(-1)
+    return blocks_of(q.value, _fitted(node, numbers, q).value, values, zeros)
 
 
 def _parameters(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,8 @@ from math import prod
 import numpy as np
 
 from nn2wasm.errors import OverBudget
-from nn2wasm.ir import Array, DType, Node, Op, QuantParams, Shape, Tensor, TensorType
+from nn2wasm.ir import Array, DType, Encoding, Node, Op, QuantParams, Shape, Tensor, TensorType
+from nn2wasm.ops.folding import moved_encoding
 from nn2wasm.ops.onnx_node import OnnxNode
 from nn2wasm.ops.registry import ImportOp
 
@@ -48,6 +49,9 @@ class Reshape(ImportOp):
         x = inputs[0]
         assert x is not None
         return [x.reshape(self.shape)]
+
+    def encoding(self, inputs: Sequence[Tensor | None]) -> Encoding | None:
+        return moved_encoding(self, inputs)
 
     def stacked(self, node: Node, count: int) -> Op | None:
         return Reshape((count, *self.shape))

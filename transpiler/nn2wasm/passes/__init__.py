@@ -9,6 +9,7 @@ from nn2wasm.passes.fold_constants import fold_constants
 from nn2wasm.passes.fuse_activation import fuse_activation
 from nn2wasm.passes.fuse_distance import fuse_distance
 from nn2wasm.passes.fuse_pad import fuse_pad
+from nn2wasm.passes.gather_codes import gather_codes
 from nn2wasm.passes.merge_views import merge_views
 from nn2wasm.passes.move_quantizers import move_quantizers
 from nn2wasm.passes.quantize_ops import quantize_ops
@@ -31,6 +32,7 @@ PIPELINE: tuple[Pass, ...] = (
     drop_dead,  # dequantizers that nobody reads any more would count as readers
     strip_io,
     fold_constants,  # weights that stayed floats
+    gather_codes,  # of tables that were folded, too
     fuse_distance,
     fuse_pad,  # its value is a zero point by now
     channels_last,

@@ -101,8 +101,8 @@ def _transposed(graph: Graph, node: Node, tensor: Tensor, perm: Perm) -> Tensor:
     permuted here and now.
     """
     if tensor.is_constant and (tensor.quant is None or tensor.quant.axis is None):
-        values = np.ascontiguousarray(tensor.value.transpose(perm))
-        return graph.constant(tensor.name, values, tensor.quant)
+        name = graph.fresh(tensor.name)
+        return tensor.moved(lambda array: array.transpose(perm), name, tensor.quant)
     for other in graph.nodes:
         if other is node:
             break
@@ -313,8 +313,8 @@ def _absorb(graph: Graph, edges: Edges, node: Node) -> bool:
     source = chain[0].input(0)
     order = np.argsort(_elements(chain).reshape(-1))
     axis = 1 if node.op.trans_w else 0
-    data = np.take(weights.value, order, axis)
-    node.inputs[1] = graph.constant(weights.name, data, weights.quant)
+    name = graph.fresh(weights.name)
+    node.inputs[1] = weights.moved(lambda array: np.take(array, order, axis), name, weights.quant)
     view = graph.make(
         Reshape(node.input(0).shape), [source], name=f"{node.name}_flat", quants=[source.quant]
     )

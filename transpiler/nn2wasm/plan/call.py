@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from nn2wasm.ir import Array, Node, Tensor
-from nn2wasm.ops.kernel import Choice, Lowering, Window
+from nn2wasm.ops.kernel import Choice, Kernel, Lowering, Window
 from nn2wasm.ops.registry import KernelOp, choose
+from nn2wasm.plan.encoded import Encoded, decodable, encode, marked
 from nn2wasm.plan.tile import ALIGNMENT, make_tile, tile_offsets
 from nn2wasm.target import RESIDENT, Target
 
@@ -66,6 +69,8 @@ class Call:
         lowering: what the kernel's template and the planner need.
         alignment: of its scratch, in bytes.
         tiled: its constants are copied into its scratch before it runs.
+        encoded: constants that are decoded into its scratch before it runs, by their place among
+            those that the kernel reads.
         backward: rows are walked from the last to the first, over an input that dies here.
         row_node: the node of a row that was lowered, where that is not the whole.
         part: position among the parts of a layer.
@@ -78,6 +83,7 @@ class Call:
     lowering: Lowering
     alignment: int = 4
     tiled: bool = False
+    encoded: Mapping[int, Encoded] = field(default_factory=dict)
     backward: bool = False
     row_node: Node | None = None
     part: int = 0
@@ -118,16 +124,24 @@ class Call:
         return self._aligned(self._scratch_end)
 
     @property
-    def constants(self) -> list[Array]:
-        """Constants of the kernel, then arguments that are constant; those of all parts."""
-        if self.parts:
-            return [array for call in self.parts.calls for array in call.constants]
+    def packed(self) -> list[Array]:
+        """What the kernel reads: its constants, then arguments that are constant."""
         arguments = [tensor.value for tensor in self.arguments if tensor.is_constant]
         return [*self.lowering.constants.values(), *arguments]
 
     @property
+    def constants(self) -> list[Array]:
+        """What is kept of that: floats as codes where they are encoded; those of all parts."""
+        kept: list[Array] = []
+        for call in self.kernels:
+            for index, array in enumerate(call.packed):
+                encoded = call.encoded.get(index)
+                kept += encoded.arrays.values() if encoded else [array]
+        return kept
+
+    @property
     def constant_bytes(self) -> int:
-        """Of all constants, as packed."""
+        """Of all constants, as they are kept."""
         return sum(array.nbytes for array in self.constants)
 
     @property
@@ -137,15 +151,25 @@ class Call:
         """
         if not self.tiled:
             return [(array.dtype.str, array.tobytes()) for array in self.constants]
-        tiles = b"".join(make_tile(call.constants) for call in self.kernels)
+        tiles = b"".join(make_tile(call.packed) for call in self.kernels)
         return [("", tiles)] if tiles else []
+
+    @property
+    def has_tile(self) -> bool:
+        """Whether constants are copied, or decoded, into its scratch."""
+        return self.tiled or bool(self.encoded)
+
+    @property
+    def in_tile(self) -> list[Array]:
+        """Constants of the kernel that are in the tile when it runs."""
+        return [a for index, a in enumerate(self.packed) if self.tiled or index in self.encoded]
 
     @property
     def tile_bytes(self) -> int:
         """Of the tile of constants, the largest of all parts; 0 where they are resident."""
-        if not self.tiled:
+        if not self.has_tile:
             return 0
-        return max(tile_offsets(call.constants)[-1] for call in self.kernels)
+        return max(tile_offsets(call.in_tile)[-1] for call in self.kernels)
 
     @property
     def tile_offset(self) -> int:
@@ -169,8 +193,25 @@ class Call:
 def make_call(index: int, node: Node, target: Target) -> Call:
     """Chooses a node's kernel and lowers it."""
     choice = choose(node, target)
+    lowering = _lowered(node, choice.kernel)
+    call = Call(index, node, choice, lowering, target.alignment, target.weights != RESIDENT)
+    return call if call.tiled else replace(call, encoded=_encoded(call))
+
+
+def _lowered(node: Node, kernel: Kernel) -> Lowering:
     op = node.op
     assert isinstance(op, KernelOp)
-    kernel = choice.kernel
-    lowering = kernel.lower(node) if kernel.lower else op.lower(node, kernel)
-    return Call(index, node, choice, lowering, target.alignment, target.weights != RESIDENT)
+    return kernel.lower(node) if kernel.lower else op.lower(node, kernel)
+
+
+def _encoded(call: Call) -> dict[int, Encoded]:
+    """Constants of a call that are kept in another form than the kernel reads."""
+    if not decodable(call.node):
+        return {}
+    floats, kernel = call.packed, call.choice.kernel
+    centred, blocks = (
+        replace(call, node=node, lowering=_lowered(node, kernel)).packed
+        for node in (marked(call.node, blocks=False), marked(call.node, blocks=True))
+    )
+    found = enumerate(map(partial(encode, call.node), floats, centred, blocks))
+    return {index: encoded for index, encoded in found if encoded is not None}

@@ -55,7 +55,7 @@ def _round_size(outputs: int, count: int) -> int:
 
 def may_be_in_parts(call: Call) -> bool:
     """Whether a call's constants may be there part by part; each part reads the whole input."""
-    return call.tiled and _outputs_apart(call) > 1
+    return call.has_tile and _outputs_apart(call) > 1
 
 
 def _outputs_apart(call: Call) -> int:
@@ -112,7 +112,7 @@ class PartMaker:
 
     def _sizes(self, call: Call, by_rows: bool) -> tuple[int, ...]:
         """Sizes of parts, down to the smallest that there are kernels for."""
-        if not call.tiled:
+        if not call.has_tile:
             return ()
         sizes = part_sizes(_outputs_apart(call), self._least_outputs)
         while sizes and self._first(call, sizes[-1], by_rows) is None:
@@ -175,6 +175,7 @@ def _alike(whole: Call, first: Call, part: Call) -> bool:
         and part.lowering.walk == first.lowering.walk
         and part.lowering.arguments == first.lowering.arguments
         and part.lowering.scratch_type == first.lowering.scratch_type
+        and part.encoded.keys() == whole.encoded.keys()
     )
 
 

@@ -16,7 +16,7 @@ from nn2wasm.plan.parts import LEAST_OUTPUTS, USUAL_OUTPUTS
 from nn2wasm.plan.peak import find_peak
 from nn2wasm.plan.segments import STATE_BYTES, Segment, SegmentChooser
 from nn2wasm.plan.tile import ALIGNMENT
-from nn2wasm.target import RESIDENT, Target
+from nn2wasm.target import Target
 
 LARGEST_ARENA = 2**29
 TILE_SHARES = (1.0, 3 / 4, 0.0)
@@ -71,11 +71,11 @@ def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
         plan = _least(graph, target, ram)
     else:
         plan = _layer_by_layer(graph, target)
-        if target.cache_bytes or target.weights != RESIDENT:
+        if target.cache_bytes or _has_tiles(plan):
             plan = _cut(plan, ram)
         if ram is not None and plan.memory.arena_bytes > ram:
             plan = _least(graph, sparing, ram)
-    if ram is not None and plan.memory.arena_bytes > ram and target.weights != RESIDENT:
+    if ram is not None and plan.memory.arena_bytes > ram and _has_tiles(plan):
         plan = _least(graph, sparing, ram, LEAST_OUTPUTS)
     arena_bytes = plan.memory.arena_bytes
     limit = LARGEST_ARENA if ram is None else ram
@@ -85,6 +85,10 @@ def make_plan(graph: Graph, target: Target, ram: int | None = None) -> Plan:
             facts=[("limit", f"{limit} bytes"), ("most is needed by", _fullest(plan, limit))],
         )
     return plan
+
+
+def _has_tiles(plan: Plan) -> bool:
+    return any(call.has_tile for call in plan.calls)
 
 
 def _layer_by_layer(graph: Graph, target: Target) -> Plan:
@@ -170,7 +174,7 @@ def lay_out(graph: Graph, target: Target, segments: Sequence[Segment]) -> Plan:
     for step, segment in enumerate(segments):
         scratch_bytes = max(call.scratch_bytes for call in segment.calls)
         if scratch_bytes:
-            tiled = any(call.tiled for call in segment.calls)
+            tiled = any(call.has_tile for call in segment.calls)
             alignment = max(target.alignment, ALIGNMENT) if tiled else target.alignment
             scratch[step] = Storage(scratch_bytes, step, step, alignment)
         if segment.stretch is None:

@@ -21,7 +21,7 @@ from nn2wasm.plan.memory import Storage, shared_bytes
 from nn2wasm.plan.parts import USUAL_OUTPUTS, PartMaker
 from nn2wasm.plan.rows import row_form
 from nn2wasm.plan.streaming import Footprint, Stretch, footprint, stretches
-from nn2wasm.target import RESIDENT, Target
+from nn2wasm.target import Target
 
 CALL_COST = 1.0
 """What a further call of a kernel costs, in the unit of costs."""
@@ -129,9 +129,9 @@ class SegmentChooser:
 
     def usual_peak(self) -> int | None:
         """Bytes that steps of the cheapest cut may take where nobody asks for little memory: what
-        tensors need, a page at least; None where constants are resident.
+        tensors need, a page at least; None where no layer has a tile of constants.
         """
-        if self._target.weights == RESIDENT:
+        if not any(call.has_tile for call in self._calls):
             return None
         least = [
             min(other.bytes for other in self._candidates[c.end] if _runs_like(other, c))
