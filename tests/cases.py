@@ -24,7 +24,7 @@ from onnx.reference import ReferenceEvaluator
 from outcome import once
 from tolerance import CLOSE, Tolerance
 
-from nn2wasm.api import Options, generate, plan_model
+from nn2wasm.api import Compiled, Options, generate, plan_model
 from nn2wasm.errors import RunError
 from nn2wasm.target import ArtifactKind, find_target
 from nn2wasm.toolchain import build_artifact
@@ -130,27 +130,29 @@ def run(
     target: str = "wasm",
     options: Options | None = None,
 ) -> dict[str, np.ndarray]:
-    """What our module answers; warnings of the compiler are errors.
+    """What our module answers.
 
-    `target` may be followed by what to optimize for: "wasm-simd128 size". Where a build ends in C,
-    this machine compiles and runs it.
+    `target` may be followed by what to optimize for: "wasm-simd128 size".
     """
     name, _, optimize = target.partition(" ")
-    machine = find_target(name)
-    if machine.kind is ArtifactKind.C:
-        machine = replace(machine, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
     options = options or Options(name="cases")
     if optimize:
         options = replace(options, optimize=optimize)
-    compiled = plan_model(model, machine, options)
-    tree, planned = generate(compiled), compiled.plan.target
-    if machine.kind is ArtifactKind.C:  # the same C, for this machine
-        planned = replace(planned, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
-    artifact = build_artifact(tree, planned, strict=True)
-    if machine.kind is not ArtifactKind.WASM:
+    return answers_of(plan_model(model, find_target(name), options), feeds)
+
+
+def answers_of(compiled: Compiled, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a network answers once it is built; warnings of the compiler are errors. Where a build
+    ends in C, this machine compiles and runs it.
+    """
+    tree, target = generate(compiled), compiled.plan.target
+    if target.kind is ArtifactKind.C:  # the same C, for this machine
+        target = replace(target, kind=ArtifactKind.NATIVE, zig_triple="", zig_flags=())
+    artifact = build_artifact(tree, target, strict=True)
+    if target.kind is not ArtifactKind.WASM:
         return run_native(artifact, feeds)
     # wasmtime computes the relaxed products of bytes with saturation: modules refuse it
-    if "relaxed" not in machine.features:
+    if "relaxed" not in target.features:
         return run_in_wasmtime(artifact, feeds)
     try:
         return run_in_node(artifact, feeds)

@@ -12,7 +12,7 @@ them makes a constant without it; `Tensor.moved` keeps it where elements only mo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,17 @@ class Blocks:
         blocks: s32, the block of each element, in the constant's shape.
         scale: f32, [blocks].
         zero_point: s32, [blocks].
+        low: the least code, or zero point, of the constant that this was made for; some of its
+            elements may be all that is left.
+        high: the largest.
     """
 
     centred: Array
     blocks: Array
     scale: Array
     zero_point: Array
+    low: int
+    high: int
 
     def decoded(self) -> Array:
         """The floats."""
@@ -46,7 +51,7 @@ class Blocks:
 
     def moved(self, move: Move) -> Blocks:
         """Of a constant whose elements were moved, or chosen."""
-        return Blocks(move(self.centred), move(self.blocks), self.scale, self.zero_point)
+        return replace(self, centred=move(self.centred), blocks=move(self.blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +87,6 @@ def blocks_of(codes: Array, blocks: Array, scale: Array, zero_point: Array) -> B
     centred = codes.astype(np.int32) - zero_point[blocks]
     if codes.dtype.itemsize > 1 or np.abs(centred).max(initial=0) > 255:
         return None
-    return Blocks(centred.astype(np.int16), blocks, scale, zero_point)
+    numbers = np.concatenate([codes.reshape(-1).astype(np.int32), zero_point])
+    low, high = int(numbers.min()), int(numbers.max())
+    return Blocks(centred.astype(np.int16), blocks, scale, zero_point, low, high)

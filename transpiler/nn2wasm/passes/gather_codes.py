@@ -61,7 +61,7 @@ class _Rewrite:
         codes = (encoding.centred + encoding.zero_point[encoding.blocks]).astype(np.int16)
         low = int(codes.min())
         zeros = encoding.zero_point[numbers]
-        kept = codes.size + 4 * numbers.size + numbers.size * bool(zeros.any())
+        kept = codes.size + 4 * numbers.size * (1 + bool(zeros.any()))
         by_row = bool(np.any(numbers != numbers[:1]))
         if int(codes.max()) - low > 255 or (by_row and 4 * kept > 3 * table.bytes):
             return None

@@ -9,7 +9,7 @@ from functools import partial
 from nn2wasm.ir import Array, Node, Tensor
 from nn2wasm.ops.kernel import Choice, Kernel, Lowering, Window
 from nn2wasm.ops.registry import KernelOp, choose
-from nn2wasm.plan.encoded import Encoded, decodable, encode, marked
+from nn2wasm.plan.encoded import Encoded, encode, encoded_input, marked
 from nn2wasm.plan.tile import ALIGNMENT, make_tile, tile_offsets
 from nn2wasm.target import RESIDENT, Target
 
@@ -206,12 +206,13 @@ def _lowered(node: Node, kernel: Kernel) -> Lowering:
 
 def _encoded(call: Call) -> dict[int, Encoded]:
     """Constants of a call that are kept in another form than the kernel reads."""
-    if not decodable(call.node):
+    index = encoded_input(call.node)
+    encoding = None if index is None else call.node.input(index).encoding
+    if index is None or encoding is None:
         return {}
-    floats, kernel = call.packed, call.choice.kernel
     centred, blocks = (
-        replace(call, node=node, lowering=_lowered(node, kernel)).packed
-        for node in (marked(call.node, blocks=False), marked(call.node, blocks=True))
+        replace(call, node=node, lowering=_lowered(node, call.choice.kernel)).packed
+        for node in (marked(call.node, index, blocks=of) for of in (False, True))
     )
-    found = enumerate(map(partial(encode, call.node), floats, centred, blocks))
-    return {index: encoded for index, encoded in found if encoded is not None}
+    found = enumerate(map(partial(encode, encoding), call.packed, centred, blocks))
+    return {place: encoded for place, encoded in found if encoded is not None}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nn2wasm.ir import Array, Blocks, Half, Node, Tensor
+from nn2wasm.ir import Array, Blocks, Encoding, Half, Node, Tensor
 from nn2wasm.ops.registry import KernelOp
 
 LEAST_BYTES = 512
@@ -83,10 +83,10 @@ class Encoded:
             return codes.astype(np.float32)
         parts = []
         for section, starts in zip(self.sections, self.starts(), strict=True):
-            outer, count, inner = section
+            outer, repeats, inner = section
             some = codes[starts[0] : starts[0] + section.size // self.per_code]
             if self.per_code > 1:
-                halves = some.reshape(outer, 1, count // 2, inner)
+                halves = some.reshape(outer, 1, repeats // 2, inner)
                 some = np.concatenate([halves & 15, halves >> 4], axis=1)
             some = some.reshape(section).astype(np.int32)
             own = slice(starts[1], starts[1] + section.scales)
@@ -99,55 +99,53 @@ class Encoded:
         return np.concatenate(parts)
 
 
-def decodable(node: Node) -> bool:
-    """Whether a node may get constants that are decoded before it runs."""
-    op, inputs = node.op, encoded_inputs(node)
-    if len(inputs) != 1 or not isinstance(op, KernelOp):
-        return False
-    of = node.part_of.node if node.part_of else node
-    return op.outputs_apart(of) > 1 or node.input(inputs[0]).bytes <= LARGEST_WHOLE
-
-
-def encoded_inputs(node: Node) -> list[int]:
-    """Constant inputs that may be kept in another form, by index."""
-    return [
-        index
-        for index, tensor in enumerate(node.inputs)
-        if tensor is not None and tensor.encoding is not None and tensor.bytes >= LEAST_BYTES
-    ]
-
-
-def marked(node: Node, *, blocks: bool) -> Node:
-    """The node with whole numbers in place of the floats that may be encoded: their codes, less the
-    zero point; or the numbers of their blocks, from 1 on. Where a kernel fills up, it puts zeros.
+def encoded_input(node: Node) -> int | None:
+    """The constant input that a node may get in another form, the largest that there is; decided
+    for all parts of a node alike.
     """
+    whole = node.part_of.node if node.part_of else node
+    sizes = {
+        index: tensor.bytes
+        for index, tensor in enumerate(whole.inputs)
+        if tensor is not None and tensor.encoding is not None and tensor.bytes >= LEAST_BYTES
+    }
+    largest = max(sizes, key=lambda index: sizes[index], default=None)
+    if largest is None or not isinstance(node.op, KernelOp):
+        return None
+    in_parts = node.op.outputs_apart(whole) > 1
+    return largest if in_parts or sizes[largest] <= LARGEST_WHOLE else None
+
+
+def marked(node: Node, index: int, *, blocks: bool) -> Node:
+    """The node with whole numbers in place of the floats of an input: their codes, less the zero
+    point; or the numbers of their blocks, from 1 on. Where a kernel fills up, it puts zeros.
+    """
+    tensor = node.input(index)
+    encoding, numbers = tensor.encoding, np.ones(tensor.shape)
+    if isinstance(encoding, Blocks):
+        numbers = encoding.blocks + 1 if blocks else encoding.centred
     inputs: list[Tensor | None] = list(node.inputs)
-    for index in encoded_inputs(node):
-        tensor = node.input(index)
-        encoding, numbers = tensor.encoding, np.ones(tensor.shape)
-        if isinstance(encoding, Blocks):
-            numbers = encoding.blocks + 1 if blocks else encoding.centred
-        inputs[index] = Tensor.constant(tensor.name, numbers.astype(np.float32))
+    inputs[index] = Tensor.constant(tensor.name, numbers.astype(np.float32))
     return Node(node.name, node.op, inputs, node.outputs, node.origin, node.part_of)
 
 
-def encode(node: Node, floats: Array, centred: Array, blocks: Array) -> Encoded | None:
-    """What is kept in place of a kernel's constant.
+def encode(encoding: Encoding, floats: Array, centred: Array, blocks: Array) -> Encoded | None:
+    """What is kept in place of a kernel's constant; None for the floats.
 
     Args:
-        node: whose constant it is.
+        encoding: of the input that it may be made of.
         floats: the constant.
-        centred: the same of `marked(node, blocks=False)`.
-        blocks: the same of `marked(node, blocks=True)`.
+        centred: the same of `marked(…, blocks=False)`.
+        blocks: the same of `marked(…, blocks=True)`.
     """
-    if floats.dtype != np.float32 or floats.nbytes < LEAST_BYTES or not blocks.any():
+    if floats.dtype != np.float32 or np.array_equal(blocks, floats):
         return None
-    encoding, found = node.input(encoded_inputs(node)[0]).encoding, None
+    found: Encoded | None = None
     if isinstance(encoding, Half):
         halves = floats.astype(encoding.dtype.numpy).reshape(-1)
         function = f"nn_decode_{encoding.dtype.value}"
         found = Encoded(function, {"codes": halves}, (Section(1, floats.size, 1),))
-    elif encoding is not None and len(encoding.scale) < LARGEST_NUMBER:
+    elif len(encoding.scale) < LARGEST_NUMBER:
         found = _blocks(encoding, centred.reshape(-1), blocks.reshape(-1))
     if found is None or found.decoded().tobytes() != floats.tobytes():
         return None
@@ -161,42 +159,42 @@ def _blocks(encoding: Blocks, centred: Array, blocks: Array) -> Encoded | None:
     sections = _sections(numbers)
     if not sections:
         return None
-    rows, places, at = [], [], 0
+    of_scales, of_codes, at = [], [], 0
     for section in sections:
         own = numbers[at : at + section.size].reshape(section).max(axis=1)
-        rows.append(own.reshape(-1))
-        spread = np.broadcast_to(own[:, None, :], section).reshape(-1)
-        places.append(spread)
+        of_scales.append(own.reshape(-1))
+        of_codes.append(np.broadcast_to(own[:, None, :], section).reshape(-1))
         at += section.size
-    number = np.maximum(np.concatenate(rows) - 1, 0)  # where a kernel filled up: any
-    zeros = encoding.zero_point[number]
-    every = encoding.zero_point[np.maximum(np.concatenate(places) - 1, 0)]
-    codes = centred.astype(np.int32) + every
-    low = int(min(codes.min(), zeros.min()))
-    span = int(max(codes.max(), zeros.max())) - low + 1
+    # where a kernel filled up: any
+    number, every = (np.maximum(np.concatenate(n) - 1, 0) for n in (of_scales, of_codes))
+    codes = centred.astype(np.int32) + encoding.zero_point[every]
+    low, span = encoding.low, encoding.high - encoding.low + 1
     if span > BYTE:
         return None
-    nibbles = span <= NIBBLE and all(section.repeats % 2 == 0 for section in sections)
-    fits = low >= -128 and low + span <= 128
-    base = low if nibbles else 0 if fits else low + 128
-    arrays = {"codes": (codes - base).astype(np.int8), "scales": encoding.scale[number]}
-    if nibbles:
+    arrays = {"codes": codes, "scales": encoding.scale[number]}
+    if span <= NIBBLE and all(section.repeats % 2 == 0 for section in sections):
+        function, base, per_code = "nn_decode_s4", low, 2
         arrays["codes"] = _nibbles((codes - base).astype(np.uint8), sections)
-    zero = None
-    if np.all(zeros == zeros[0]):
-        zero = int(zeros[0]) - base
     else:
-        arrays["zeros"] = (zeros - base).astype(np.int8)
-    function = "nn_decode_s4" if nibbles else "nn_decode_s8"
-    return Encoded(function, arrays, sections, 2 if nibbles else 1, zero)
+        function, base, per_code = "nn_decode_s8", 0 if _is_s8(encoding) else low + 128, 1
+        arrays["codes"] = (codes - base).astype(np.int8)
+    zeros = encoding.zero_point - base
+    if np.all(zeros == zeros[0]):
+        return Encoded(function, arrays, sections, per_code, int(zeros[0]))
+    arrays["zeros"] = zeros[number].astype(np.int8)
+    return Encoded(function, arrays, sections, per_code)
+
+
+def _is_s8(encoding: Blocks) -> bool:
+    return encoding.low >= -128 and encoding.high <= 127
 
 
 def _nibbles(codes: Array, sections: tuple[Section, ...]) -> Array:
     """Codes of 4 bits, two a byte: one of the first half of a block's rows, one of the second."""
     parts, at = [], 0
     for section in sections:
-        outer, count, inner = section
-        halves = codes[at : at + section.size].reshape(outer, 2, count // 2, inner)
+        outer, repeats, inner = section
+        halves = codes[at : at + section.size].reshape(outer, 2, repeats // 2, inner)
         parts.append((halves[:, 0] | halves[:, 1] << 4).reshape(-1))
         at += section.size
     return np.concatenate(parts)
@@ -219,9 +217,9 @@ def _sections(numbers: Array) -> tuple[Section, ...]:
         mixed = np.flatnonzero(twice.any(axis=1))  # a row of narrower ones
         rows = rows[: mixed[0]] if mixed.size else rows
         changes = np.flatnonzero(((rows[1:] != rows[:-1]) & (rows[1:] != 0)).any(axis=1)) + 1
-        count = gcd(len(rows), *map(int, changes))
-        if not first or count < 2 or len(found) == MOST_SECTIONS:
+        repeats = gcd(len(rows), *map(int, changes))
+        if not first or repeats < 2 or len(found) == MOST_SECTIONS:
             return ()
-        found.append(Section(len(rows) // count, count, inner))
+        found.append(Section(len(rows) // repeats, repeats, inner))
         numbers = numbers[rows.size :]
     return tuple(found)

@@ -18,7 +18,9 @@ from nn2wasm.plan.call import Call, Parts, make_call
 from nn2wasm.target import Target
 
 USUAL_OUTPUTS, LEAST_OUTPUTS = 16, 4
-"""Of the smallest parts: that take little longer than the whole, and that need least memory."""
+"""Of the smallest parts: that take little longer than the whole, and that need least memory. Parts
+of one pixel cost a call each, and floats that are decoded for it are many.
+"""
 UNITS = ((16, 1 / 16), (8, 1 / 16), (4, 1 / 16), (4, 1 / 8))
 """What sizes of parts are multiples of, as kernels make so many outputs at a time; and the share of
 all outputs that may be computed twice for it.
@@ -114,7 +116,10 @@ class PartMaker:
         """Sizes of parts, down to the smallest that there are kernels for."""
         if not call.has_tile:
             return ()
-        sizes = part_sizes(_outputs_apart(call), self._least_outputs)
+        outputs = _outputs_apart(call)
+        one_pixel = call.node.output.element_count == outputs
+        least = LEAST_OUTPUTS if call.encoded and one_pixel else self._least_outputs
+        sizes = part_sizes(outputs, least)
         while sizes and self._first(call, sizes[-1], by_rows) is None:
             sizes = sizes[:-1]
         return sizes
