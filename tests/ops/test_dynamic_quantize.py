@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from cases import Case, in_onnxruntime, refuse, run
 from onnx import numpy_helper, parser
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
+from nn2wasm.api import plan_model
 from nn2wasm.errors import UnsupportedFeature
+from nn2wasm.target import find_target
 
 rng = np.random.default_rng(30)
 
@@ -48,6 +51,9 @@ INPUTS = {
     "tiny": np.float32([0, 1e-44, 3e-45]),
     "huge": np.float32([-1.5e38, 1.5e38, 0, 1]),
     "one": np.float32([3]),
+    "vectors_of_ties": np.float32([-128, *np.arange(-60, 60) + 0.5, 127]),
+    "vectors_of_negative": -np.abs(floats(5, 9)),
+    "vectors_of_huge": np.float32([-1.5e38, 1.5e38] * 20),
 }
 
 
@@ -92,6 +98,11 @@ def test_networks(weights: QuantType, options: dict[str, bool], tmp_path: Path) 
     feeds = {"x": floats(2, 3, 8, 8)}
     (expected,) = in_onnxruntime(made, feeds)
     np.testing.assert_allclose(run(made, feeds)["y"], expected, rtol=1e-4, atol=1e-5)
+    steps = Counter(call.node.op.kind for call in plan_model(made, find_target("wasm")).plan.calls)
+    assert steps["Conv"] == 1
+    assert steps["Gemm"] == 2
+    assert steps["Transpose"] == 1, "of the input: layers are channels last"
+    assert not steps["Cast"] + steps["FlipSign"]
 
 
 def test_constants_are_quantized_while_compiling() -> None:

@@ -38,6 +38,7 @@ TRANSPOSES = [
     moved("bytes", "Transpose", [np.arange(24, dtype=np.uint8).reshape(2, 3, 4)], perm=[2, 0, 1]),
     moved("wide_integers", "Transpose", [np.arange(6, dtype=np.int64).reshape(2, 3)]),
 ]
+PADS, BYTES = ints(1, 0, 0, 1, 0, 1, 0, 0), X.astype(np.uint8)
 SLICES = [
     moved("slice", "Slice", [X, ints(1, 0), ints(3, 2), ints(1, 2)]),
     moved("slice_steps", "Slice", [X, ints(0, 1), ints(4, 5), ints(2, 3), ints(2, 3)]),
@@ -82,6 +83,8 @@ JOINS = [
 PADS = [
     moved("pad", "Pad", [X, ints(0, 0, 1, 2, 0, 0, 2, 1)]),
     moved("pad_value", "Pad", [X, ints(1, 0, 0, 1, 0, 1, 0, 0), np.float32(2.5)]),
+    Case("pad_computed", "Pad", {}, [X, PADS, np.float32([2.5])], (1,), 18, tolerance=EXACT),
+    Case("pad_computed_bytes", "Pad", {}, [BYTES, PADS, np.uint8([9])], (1,), 18, tolerance=EXACT),
     moved("pad_axes", "Pad", [X, ints(1, 2, 0, 1), np.float32(-1), ints(-1, 1)], opset=18),
     *(
         moved(f"pad_{mode}", "Pad", [X, ints(1, 0, 2, 3, 0, 2, 3, 1)], 19, mode=mode)

@@ -74,7 +74,8 @@ CONVS = [
     case("transposed_line", "ConvTranspose", [LINE, f32(4, 1, 4)], group=4, strides=[3],
          output_shape=[26]),
 ]  # fmt: skip
-W = rng.integers(-128, 128, size=(6, 2, 3, 2)).astype(np.int8)
+W = rng.integers(-64, 64, size=(6, 2, 3, 2)).astype(np.int8)
+"""Fed at run time: of more, onnxruntime saturates sums of pairs where there is no VNNI."""
 INTEGERS = [
     case("bytes", "ConvInteger", [BYTES, W.view(np.uint8), np.uint8([7]), np.uint8([200])],
          (2, 3), group=2, pads=[1, 1, 0, 1], tolerance=EXACT),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from onnx import helper, numpy_helper
+from onnx import helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
 from nn2wasm.tools.unsigned_weights import with_unsigned_weights
@@ -38,6 +38,20 @@ def test_the_answer_stays():
     before, after = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in (given, changed))
     np.testing.assert_array_equal(before, after)
     assert len(np.unique(before)) > 10
+
+
+def test_inputs_that_are_quantized_at_run_time_are_unsigned():
+    given = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]> g (float[3,8] x) => (int32[3,4] y)
+        { q, s, z = DynamicQuantizeLinear (x) y = MatMulInteger (q, w, z) }"""
+    )
+    w = RNG.integers(-128, 128, (8, 4)).astype(np.int8)
+    given.graph.initializer.append(numpy_helper.from_array(w, "w"))
+    changed = with_unsigned_weights(given)
+    assert changed.graph.node[1].input[1] == "w/unsigned"
+    x = RNG.normal(size=(3, 8)).astype(np.float32)
+    before, after = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in (given, changed))
+    np.testing.assert_array_equal(before, after)
 
 
 @pytest.mark.parametrize("flaw", ["signed input", "no zero point"])

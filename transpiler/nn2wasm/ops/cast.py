@@ -42,7 +42,7 @@ def _named(node: OnnxNode) -> int:
 
 @dataclass(frozen=True)
 class Cast(KernelOp):
-    """The same elements as `dtype`."""
+    """The same elements as `dtype`; `whole`: they are known to be integers that both types hold."""
 
     onnx_types = ("Cast", "CastLike")
     elementwise = True
@@ -63,6 +63,7 @@ class Cast(KernelOp):
     bits: int = 0
     saturate: bool = True
     rounding: str = "up"
+    whole: bool = False
 
     @property
     def conversion(self) -> Conversion:
@@ -92,6 +93,11 @@ class Cast(KernelOp):
                 same = node.add(Reshape(x.shape), [x], suffix="byte")
                 same.bits = 0
             node.alias(same)
+            return
+        before = node.producer(x)
+        whole = before is not None and before.op == cls(x.dtype, whole=True)
+        if before is not None and whole and before.input(0).dtype is dtype:
+            node.alias(before.input(0))
             return
         saturate = bool(node.attr_int("saturate", 1))
         result = node.add(cls(dtype, bits, saturate, rounding), [x])

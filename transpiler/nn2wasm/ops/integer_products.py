@@ -2,7 +2,7 @@
 
     y[…, m, n] = sum_k (a[…, m, k] − az[m]) · (b[…, k, n] − bz[n])
 
-ONNX MatMulInteger-10..; QLinearMatMul where `ops.gemm` has no kernel. Sums have 32 bits and wrap
+For ONNX MatMulInteger and QLinearMatMul where `ops.gemm` has no kernel. Sums have 32 bits and wrap
 around.
 """
 
@@ -37,18 +37,11 @@ from nn2wasm.quant.arithmetic import ratio
 class IntegerMatMul(KernelOp):
     """Inputs a, b (s8 or u8, rank 2 or more), az (one or [m]), bz (one or [n]); s32."""
 
-    onnx_types = ("MatMulInteger",)
     kernels = (
         Kernel(
             symbol="nn_integer_matmul__scalar", template="matmul/integer__scalar.c.j2", dtype="any"
         ),
     )
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        a, b = node.input(0), node.input(1)
-        az, bz = (_zero_point(node, at, tensor) for at, tensor in ((2, a), (3, b)))
-        node.alias(integer_product(node, a, b, az, bz))
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         a, b = inputs[0], inputs[1]
@@ -89,15 +82,6 @@ class IntegerMatMul(KernelOp):
             "bz_at": "j" if node.input(3).element_count > 1 else "0",
         }  # fmt: skip
         return Lowering(context=context, arguments=(0, 1, 2, 3))
-
-
-def _zero_point(node: OnnxNode, index: int, tensor: Tensor) -> Tensor:
-    given = node.optional(index)
-    if given is None:
-        return node.value(np.zeros(1, tensor.dtype.numpy), f"zero{index}")
-    if given.dtype is not tensor.dtype:
-        raise node.invalid("a zero point of another type than its tensor")
-    return given
 
 
 def integer_product(node: OnnxNode, a: Tensor, b: Tensor, az: Tensor, bz: Tensor) -> Tensor:

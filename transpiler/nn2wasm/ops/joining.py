@@ -119,7 +119,9 @@ def _cropped(
 
 @dataclass(frozen=True)
 class Pad(Movement):
-    """Constant values around the input; `value` in the elements' own terms."""
+    """Constant values around the input: `value`, in the elements' own terms, or where there is a
+    second input its one element.
+    """
 
     onnx_types = ("Pad",)
     reads_all = False
@@ -137,16 +139,21 @@ class Pad(Movement):
         if mode not in ("constant", *BORDERS):
             raise node.invalid(f"mode {mode!r} is not one of ONNX's")
         value: float = 0.0
+        computed = None
         if node.opset < 11:
             name = "pads" if node.opset > 1 else "paddings"
             pads, value = node.attr_ints(name), node.attr_float("value", 0.0)
         else:
             pads = node.ints(1, "pads")
-            if node.optional(2) is not None:
-                given = node.static(2, "value")
-                if given.size != 1:
-                    raise node.invalid(f"its value has {given.size} elements")
-                value = given.reshape(-1)[0].item()
+            if (given := node.optional(2)) is not None:
+                if given.element_count != 1 or given.dtype is not x.dtype:
+                    raise node.invalid(
+                        f"its value has {given.element_count} elements of type {given.dtype.value}"
+                    )
+                if node.is_static(given) or x.is_constant or mode != "constant":
+                    value = node.static(2, "value").reshape(-1)[0].item()
+                else:
+                    computed = given
         if not x.dtype.is_float:
             if not math.isfinite(value):
                 raise node.invalid(f"its value {value} for integers")
@@ -164,7 +171,8 @@ class Pad(Movement):
         if not any(begin + end):
             node.alias(x)
         elif mode == "constant":
-            node.emit(cls(tuple(begin), tuple(end), value), [x])
+            operands = [x] if computed is None else [x, computed]
+            node.emit(cls(tuple(begin), tuple(end), value), operands)
         else:
             pads_of = list(zip(x.shape, begin, end, strict=True))
             if max(sum(each) for each in pads_of) > LONGEST_BORDERED:
@@ -179,7 +187,8 @@ class Pad(Movement):
 
     def evaluate(self, inputs: Sequence[Array | None]) -> list[Array] | None:
         pads = list(zip(self.begin, self.end, strict=True))
-        return [np.pad(np.asarray(inputs[0]), pads, constant_values=self.value)]
+        value = self.value if len(inputs) < 2 else np.asarray(inputs[1]).item()
+        return [np.pad(np.asarray(inputs[0]), pads, constant_values=value)]
 
     def transposed(self, node: Node, perm: tuple[int, ...]) -> Op | None:
         return Pad(
@@ -196,5 +205,5 @@ class Pad(Movement):
         target = contiguous_strides(y.shape)
         offset = sum(begin * stride for begin, stride in zip(self.begin, target, strict=True))
         copy = copy_context(x.shape, contiguous_strides(x.shape), target, target_offset=offset)
-        fill = number_literal(self.value, y.dtype)
+        fill = number_literal(self.value, y.dtype) if len(node.inputs) < 2 else "*x1"
         return copy_lowering(node, [copy], has_fill=True, fill=fill)

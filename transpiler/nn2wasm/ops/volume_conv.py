@@ -3,8 +3,8 @@ computed at run time.
 
     y[n, oc, o] = b[oc] + sum_{ic, k} (x[n, ic, o·s + k·t − p] − xz) · (w[oc, ic, k] − wz[oc])
 
-ONNX Conv, ConvTranspose and QLinearConv where `ops.conv` and `ops.conv_transpose` have no kernel;
-ConvInteger-10.. Sums of integers have 32 bits and wrap around.
+For ONNX Conv, ConvTranspose, QLinearConv and ConvInteger where `ops.conv` and `ops.conv_transpose`
+have no kernel. Sums of integers have 32 bits and wrap around.
 """
 
 from __future__ import annotations
@@ -103,7 +103,6 @@ class VolumeConvTranspose(VolumeConv):
 class IntegerConv(VolumeConv):
     """s8 or u8: inputs x, w, xz (one), wz (one, or one for each output), b (s32 [oc]); s32."""
 
-    onnx_types = ("ConvInteger",)
     kernels = (
         Kernel(
             symbol="nn_integer_conv__scalar",
@@ -112,17 +111,6 @@ class IntegerConv(VolumeConv):
             headers=INDEXING,
         ),
     )
-
-    @classmethod
-    def from_onnx(cls, node: OnnxNode) -> None:
-        x, w = node.input(0), node.input(1)
-        zeros = [
-            _zero_point(node, index, tensor) for index, tensor in ((2, x), (3, w))
-        ]  # as tensors: they may be computed at run time
-        if zeros[0].element_count != 1 or zeros[1].element_count not in (1, w.shape[:1][0]):
-            raise node.invalid("its zero points are neither one nor one for each output")
-        op = cls(*read_conv(node, x, w))
-        node.emit(op, [x, w, *zeros, node.value(np.zeros(w.shape[0], np.int32), "bias")])
 
     def infer(self, inputs: Sequence[Tensor | None]) -> list[TensorType]:
         return [TensorType(DType.S32, super().infer(inputs)[0].shape)]
@@ -137,20 +125,6 @@ class IntegerConv(VolumeConv):
             "wz_at": "oc" if node.input(3).element_count > 1 else "0",
         }
         return Lowering(context=context, arguments=(0, 1, 2, 3, 4))
-
-
-def _zero_point(node: OnnxNode, index: int, tensor: Tensor) -> Tensor:
-    """The zero point of a tensor of bytes, 0 where it is left out."""
-    if not tensor.dtype.is_byte:
-        raise node.invalid(f"operands of type {tensor.dtype.value}; it takes bytes")
-    if len(tensor.shape) < 3:
-        raise node.invalid(f"an operand of rank {len(tensor.shape)}")
-    given = node.optional(index)
-    if given is None:
-        return node.value(np.zeros(1, tensor.dtype.numpy), f"zero{index}")
-    if given.dtype is not tensor.dtype:
-        raise node.invalid("a zero point of another type than its tensor")
-    return given
 
 
 def read_conv(node: OnnxNode, x: Tensor, w: Tensor) -> tuple[Volume, int]:

@@ -231,7 +231,9 @@ def _keeps_order(shape: tuple[int, ...], perm: Perm) -> bool:
 
 def _sink(graph: Graph, edges: Edges, node: Node) -> bool:
     """op(Transpose(x)) → Transpose(op(x)), where all operands allow it."""
-    if isinstance(node.op, Transpose | Reshape) or len(node.outputs) != 1:
+    if isinstance(node.op, Transpose | Reshape):
+        return False
+    if any(tensor.element_count != 1 for tensor in node.outputs[1:]):
         return False
     if isinstance(node.op, Dequantize) and edges.is_output(node.output):
         return False
@@ -264,7 +266,7 @@ def _sink(graph: Graph, edges: Edges, node: Node) -> bool:
     kind = op.infer(inputs)[0]
     new = Tensor(graph.fresh(old.name), kind.dtype, kind.shape, old.quant)
     new.source, new.perm = old.source, _compose(old.perm, back)
-    node.outputs = [new]
+    node.outputs[0] = new
     after = graph.make(Transpose(perm), [new], name=f"{node.name}_sunk", outputs=[old])
     graph.insert_after(node, [after])
     return True
@@ -283,7 +285,7 @@ def _operand(
     if producer is not None and producer.op == Transpose(perm):
         return producer.input(0)
     if not node.op.elementwise and not isinstance(node.op, Concat):
-        return tensor if tensor.is_constant else None
+        return tensor if tensor.is_constant or tensor.element_count == 1 else None
     if tensor.element_count == 1 and node.op.elementwise:
         return tensor
     if tensor.is_constant and not len(tensor.shape) > rank:

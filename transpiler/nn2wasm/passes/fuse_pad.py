@@ -57,4 +57,4 @@ def _fits(node: Node, conv: Conv) -> bool:
     zero = 0 if quant is None else int(quant.zero_point)
     channel = -1 if conv.channels_last else 1
     others = (pad.begin[0], pad.begin[channel], pad.end[0], pad.end[channel])
-    return pad.value == zero and not any(others)
+    return len(node.inputs) == 1 and pad.value == zero and not any(others)

@@ -35,13 +35,20 @@ def with_unsigned_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     graph = changed.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     made: set[str] = set()
+    computed = {
+        node.output[2]
+        for node in graph.node
+        if node.op_type == "DynamicQuantizeLinear" and len(node.output) > 2
+    }  # zero points, all of u8
     for node in graph.node:
         weights_at, zero_at = WEIGHTS.get(node.op_type, (0, 0))
         weights = constants.get(node.input[weights_at]) if weights_at else None
         if weights is None or weights.data_type != onnx.TensorProto.INT8:
             continue
-        x_zero = constants.get(node.input[X_ZERO_POINT]) if len(node.input) > X_ZERO_POINT else None
-        if x_zero is None or x_zero.data_type != onnx.TensorProto.UINT8:
+        name = node.input[X_ZERO_POINT] if len(node.input) > X_ZERO_POINT else ""
+        x_zero = constants.get(name)
+        unsigned = x_zero is not None and x_zero.data_type == onnx.TensorProto.UINT8
+        if not unsigned and name not in computed:
             continue  # products of s8 by s8 are exact, and those of s8 by u8 do not exist
         given = node.input[zero_at] if len(node.input) > zero_at else ""
         if given and given not in constants:
