@@ -76,7 +76,7 @@ def test_reads_a_small_model() -> None:
     assert read.opsets == {"": 17, "ai.onnx.ml": 3}
     assert read.inputs == (OnnxValue("x", DType.F32, (1, 4)),)
     assert read.outputs == ("y", "z")
-    assert read.output_types == {"y": (DType.F32, (1, 2)), "z": (DType.F32, (None, 2))}
+    assert read.output_types == {"y": ("f32", (1, 2)), "z": ("f32", (None, 2))}
     assert np.array_equal(read.initializers["w"], np.arange(1, 9, dtype=np.float32).reshape(4, 2))
     assert [(n.op_type, n.name, n.opset) for n in read.nodes] == [
         ("MatMul", "MatMul_0", 17),

@@ -91,6 +91,8 @@ def test_bodies_are_checked_too() -> None:
         ("float[3,2]", r"declared +f32 \[3, 2\]"),
         ("float[6]", r"declared +f32 \[6\]"),
         ("float[N,4]", r"declared +f32 \[\?, 4\]"),
+        ("string[2,3]", r"declared +string \[2, 3\].*computed +f32 \[2, 3\]"),
+        ("complex64[2,3]", r"declared +complex64 \[2, 3\]"),
     ],
 )
 def test_outputs_that_are_not_as_declared(to: str, shown: str) -> None:

@@ -17,7 +17,7 @@ from nn2wasm.frontends.onnx_model import OnnxModel, OnnxNodeRecord
 from nn2wasm.frontends.onnx_schema import check_schema
 from nn2wasm.frontends.onnx_singles import SingleFloats
 from nn2wasm.frontends.onnx_types import OutputType
-from nn2wasm.ir import Graph, Node, Op, Tensor
+from nn2wasm.ir import Graph, Node, Op, Shape, Tensor
 from nn2wasm.ir.check import check
 from nn2wasm.ops.empty import Empty
 from nn2wasm.ops.movement import Expand
@@ -65,7 +65,9 @@ def import_onnx(model: OnnxModel, limits: Limits) -> Graph:
         if isinstance(result, Tensor) and result.bits:
             graph.port_bits[name] = result.bits
         output = _output(graph, name, result)
-        _check_declared(name, output, model.output_types[name])
+        strings = isinstance(result, Tensor) and result.holds_strings
+        kind = "string" if strings else output.dtype.value
+        _check_declared(name, kind, output.shape, model.output_types[name])
         graph.outputs.append(output)
         graph.output_names.append(name)
     check(graph, "import")
@@ -222,21 +224,21 @@ def _output(graph: Graph, name: str, tensor: Value) -> Tensor:
     return tensor
 
 
-def _check_declared(name: str, tensor: Tensor, declared: OutputType) -> None:
+def _check_declared(name: str, kind: str, shape: Shape, declared: OutputType) -> None:
     """An output is of the type that the file promises its readers, where it promises one."""
-    dtype, sizes = declared
+    wanted, sizes = declared
     same_sizes = sizes is None or (
-        len(sizes) == len(tensor.shape)
-        and all(size in (None, given) for size, given in zip(sizes, tensor.shape, strict=True))
+        len(sizes) == len(shape)
+        and all(size in (None, given) for size, given in zip(sizes, shape, strict=True))
     )
-    if same_sizes and dtype in (None, tensor.dtype):
+    if same_sizes and wanted in ("", kind):
         return
     shown = "" if sizes is None else f" {[size or '?' for size in sizes]}".replace("'", "")
     raise InvalidModel(
         f"the output {quote(name)} is not what the model declares",
         facts=[
-            ("declared", f"{dtype.value if dtype else 'any type'}{shown}"),
-            ("computed", f"{tensor.dtype.value} {list(tensor.shape)}"),
+            ("declared", f"{wanted or 'any type'}{shown}"),
+            ("computed", f"{kind} {list(shape)}"),
         ],
         hint="declare it as computed, or without sizes; or export the model again",
     )

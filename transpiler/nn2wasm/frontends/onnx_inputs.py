@@ -91,25 +91,27 @@ def read_inputs(
 
 
 def read_output_type(value: onnx.ValueInfoProto, limits: Limits) -> OutputType:
-    """What the file says about an output; None for all that is not said or not a plain tensor.
+    """What the file says about an output, where it is a plain tensor.
 
     Raises:
         InvalidModel: an element type that ONNX does not have.
     """
     if value.type.WhichOneof("value") != "tensor_type":
-        return None, None
+        return "", None
     tensor = value.type.tensor_type
     if tensor.elem_type not in onnx.TensorProto.DataType.values():
         raise InvalidModel(
             f"output {quote(value.name)} has elements of type {tensor.elem_type}, "
             "which ONNX does not have"
         )
-    dtype = DTYPES.get(tensor.elem_type)
+    name = type_name(tensor.elem_type) if tensor.elem_type else ""
+    if (dtype := DTYPES.get(tensor.elem_type)) is not None:
+        name = dtype.value
     if not tensor.HasField("shape") or len(tensor.shape.dim) > limits.rank:
-        return dtype, None
+        return name, None
     label = f"output {quote(value.name)}"
     axes = (_axis(dim, index, label) for index, dim in enumerate(tensor.shape.dim))
-    return dtype, tuple(axis if isinstance(axis, int) and axis else None for axis in axes)
+    return name, tuple(axis if isinstance(axis, int) and axis else None for axis in axes)
 
 
 def declared_input(value: onnx.ValueInfoProto, limits: Limits) -> Declared:

@@ -12,8 +12,10 @@ from nn2wasm.ir.tensor import Array
 if TYPE_CHECKING:
     from nn2wasm.frontends.onnx_bodies import BodyReader
 
-OutputType = tuple[DType | None, tuple[int | None, ...] | None]
-"""Declared element type (None: not one of ours) and shape (None: unknown axis, or unknown rank)."""
+OutputType = tuple[str, tuple[int | None, ...] | None]
+"""Declared element type, a `DType`'s or ONNX's name where it is none of ours (empty: not said), and
+shape (None: unknown axis, or unknown rank).
+"""
 
 
 @dataclass(frozen=True, slots=True)
