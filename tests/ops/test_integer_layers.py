@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import LINEAR_TARGETS, Case, compare, model_of
+from cases import LINEAR_TARGETS, Case, compare, model_of, refuse
 from tolerance import EXACT
 
 from nn2wasm.api import plan_model
+from nn2wasm.errors import InvalidModel
 from nn2wasm.target import find_target
 
 rng = np.random.default_rng(61)
@@ -19,6 +20,10 @@ rng = np.random.default_rng(61)
 def integers(dtype: Any, *shape: int) -> np.ndarray:
     bounds = np.iinfo(dtype)
     return rng.integers(bounds.min, bounds.max, size=shape, endpoint=True).astype(dtype)
+
+
+U, S = np.uint8, np.int8
+X, IMAGE = integers(U, 6, 40), integers(U, 1, 8, 9, 10)
 
 
 def product(name: str, x: np.ndarray, w: np.ndarray, xz: Any, wz: Any, *, fed: bool = True) -> Case:
@@ -31,6 +36,10 @@ def product(name: str, x: np.ndarray, w: np.ndarray, xz: Any, wz: Any, *, fed: b
         name, "MatMulInteger", {}, [x, w, xz, wz], constants, tolerance=EXACT,
         reference=expected.astype(np.int32),
     )  # fmt: skip
+
+
+def product_of(name: str, w: np.ndarray, wz: np.ndarray) -> Case:
+    return Case(name, "MatMulInteger", {}, [X, w, U(3), wz], (1, 2, 3))
 
 
 def convolved(
@@ -83,8 +92,6 @@ def line(case: Case) -> Case:
     )
 
 
-U, S = np.uint8, np.int8
-X, IMAGE = integers(U, 6, 40), integers(U, 1, 8, 9, 10)
 LARGEST = 65536 // 128
 """Weights of -128 that float32 sums exactly."""
 CASES = [
@@ -135,3 +142,16 @@ def test_kernels(case: Case) -> None:
     kinds = {call.node.op.kind for call in plan.calls}
     assert bool(kinds & {"IntegerMatMul", "IntegerConv"}) == (case.name in PLAIN)
     assert bool(kinds & {"Gemm", "Conv"}) == (case.name not in PLAIN)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        product_of("columns", integers(S, 40, 4), integers(S, 3)),
+        product_of("matrix", integers(S, 40, 4), integers(S, 2, 4)),
+        product_of("wide", integers(U, 40, 4), integers(U, 40)),
+    ],
+    ids=str,
+)
+def test_zero_points_of_other_sizes_are_refused(case: Case) -> None:
+    refuse(InvalidModel, case, "zero points")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from cases import in_onnxruntime, run
 from graphs import graph, kinds, until
+from onnx import numpy_helper, parser
 from quantized_texts import CONV, used
 
 from nn2wasm.ir import DType
@@ -57,3 +60,33 @@ def test_signed_networks_and_plain_bytes_stay() -> None:
         "g (uint8[4] x) => (uint8[2,2] y) { y = Reshape(x, shape) }", shape=np.int64([2, 2])
     )
     assert until(plain, sign_bytes) == 0
+
+
+MIXED = {
+    "padded": "(float[3,8] x, uint8 v) => (uint8[3,10] y) "
+    "{ q = QuantizeLinear (x, s, z) y = Pad (q, pads, v) }",
+    "padded_real": "(float[3,8] x, uint8 v) => (float[3,10] y) "
+    "{ q = QuantizeLinear (x, s, z) p = Pad (q, pads, v) y = DequantizeLinear (p, s, z) }",
+    "padded_twice_read": "(float[3,8] x, uint8 v) => (float[3,10] y, float[3,8] u) "
+    "{ q = QuantizeLinear (x, s, z) p = Pad (q, pads, v) y = DequantizeLinear (p, t, z) "
+    "u = DequantizeLinear (q, s, z) }",
+    "joined": "(float[3,8] x, uint8[3,2] v) => (uint8[3,10] y) "
+    "{ q = QuantizeLinear (x, s, z) y = Concat <axis = 1> (q, v) }",
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_bytes_with_a_meaning_move_among_plain_ones(name: str) -> None:
+    model = parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> g {MIXED[name]}')
+    values = {
+        "s": np.float32(0.1), "t": np.float32(0.3), "z": np.uint8(100),
+        "pads": np.int64([0, 1, 0, 1]),
+    }  # fmt: skip
+    for key, value in values.items():
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), key))
+    v = np.full((3, 2) if name == "joined" else (), 7, np.uint8)
+    feeds = {"x": np.linspace(-9, 12, 24, dtype=np.float32).reshape(3, 8), "v": v}
+    found = run(model, feeds)
+    outputs = [output.name for output in model.graph.output]
+    for key, expected in zip(outputs, in_onnxruntime(model, feeds), strict=True):
+        np.testing.assert_array_equal(found[key], expected)

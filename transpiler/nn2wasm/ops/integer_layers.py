@@ -51,7 +51,7 @@ class MatMulInteger(ImportOp):
         sums = None
         if len(w.shape) == 2 and x.shape and x.shape[-1] == w.shape[0]:
             sums = integer_layer(node, Gemm(), factors)
-        node.alias(integer_product(node, *factors) if sums is None else sums)
+        node.alias(sums or integer_product(node, *factors))
 
 
 class ConvInteger(ImportOp):
@@ -105,7 +105,7 @@ def _factors(node: OnnxNode) -> Factors:
 
 
 def integer_layer(node: OnnxNode, op: Gemm | Conv, factors: Factors) -> Tensor | None:
-    """The sums as s32 by the op's kernels; None where these have none for it.
+    """The sums as s32 by the op's kernels; None where these do not serve.
 
     Args:
         node: the ONNX node that this is a part of.
@@ -117,17 +117,16 @@ def integer_layer(node: OnnxNode, op: Gemm | Conv, factors: Factors) -> Tensor |
         return None
     axis = op.weight_axis
     zeros = w_zero.data.astype(np.int32).reshape(-1)
+    if zeros.size not in (1, w.shape[axis]):
+        return None
     centred = w.data.astype(np.int64) - op.along_weights(zeros, w.shape)
     channels = np.moveaxis(centred, axis, 0).reshape(w.shape[axis], -1)
     reach = np.maximum(channels.clip(min=0).sum(1), (-channels).clip(min=0).sum(1))
     if reach.max() * REACH > LARGEST_EXACT:
         return None
-    one = zeros.size == 1
-    quant = QuantParams(
-        np.ones(zeros.shape, np.float32).reshape(() if one else -1),
-        zeros.reshape(() if one else -1),
-        None if one else axis,
-    )
+    quant = QuantParams.per_tensor(1.0, int(zeros[0]))
+    if zeros.size > 1:
+        quant = QuantParams(np.ones(zeros.shape, np.float32), zeros, axis)
     weights = node.graph.constant(w.name, w.data, quant)
     op = replace(op, output_dtype=DType.F32)
     if x_zero.data is not None:

@@ -5,7 +5,8 @@
 Likewise u16 tensors become s16, 32,768 lower.
 
 Rules: tensors with a meaning (`quant`) change; the network's own inputs and outputs keep their type
-and are flipped at the border, as are tensors that an operation reads as plain bytes.
+and are flipped at the border, as are tensors that an operation reads as plain bytes, or moves among
+such.
 """
 
 from __future__ import annotations
@@ -51,10 +52,12 @@ def _signed(graph: Graph, tensor: Tensor, quant: QuantParams) -> Tensor:
 
 def _rewrite(graph: Graph, node: Node, changed: dict[Tensor, Tensor]) -> list[Node]:
     """The node on signed tensors, or between flips where it reads plain bytes."""
-    if not any(t in changed for t in [*node.present_inputs, *node.outputs]):
+    tensors = [*node.present_inputs, *node.outputs]
+    if not any(t in changed for t in tensors):
         return [node]
     signed = node.op.signed(node)
-    if signed is not None:
+    apart = node.op.moves and any(t.dtype.sign_offset and t not in changed for t in tensors)
+    if signed is not None and not apart:
         node.op = signed
         node.inputs = [changed.get(t, t) if t is not None else None for t in node.inputs]
         node.outputs = [changed.get(t, t) for t in node.outputs]
