@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint fuzz conformance bench bench-interpreters bench-mcu mcu-costs clean
+.PHONY: demo test lint fuzz conformance bench bench-interpreters bench-forms bench-mcu mcu-costs clean
 
 demo: $(VENV)/ready
 	@$(BIN)/python examples/digits/demo.py
@@ -26,6 +26,9 @@ bench: $(VENV)/ready-bench
 
 bench-interpreters: $(VENV)/ready-bench
 	$(BIN)/python benchmarks/interpreters.py $(ARGS)
+
+bench-forms: $(VENV)/ready-bench
+	$(BIN)/python benchmarks/forms.py $(ARGS)
 
 bench-mcu: $(VENV)/ready-dev
 	$(BIN)/python benchmarks/mcu/run.py $(ARGS)
