@@ -63,10 +63,13 @@ static inline float nn_odd_float(double x) {
   return nn_float_of_bits(bits | 1u);
 }
 
+/* Without branches, as weights are decoded by it: the exponent is moved to float's; what is below the
+ * smallest normal number, 2^-14, is added to that and has it taken off again, exactly. */
 static inline float nn_float_of_f16(uint16_t h) {
-  const uint32_t code = h & 0x7fffu;
-  const float x = code < 0x7c00u ? nn_decode(code, 10, 15) : nn_float_of_bits(0x7f800000u | (code & 0x3ffu) << 13);
-  return nn_signed(x, h >> 15);
+  const uint32_t code = (h & 0x7fffu) << 13, moved = 112u << 23, least = 113u << 23;
+  const float below = nn_float_of_bits(least + code) - nn_float_of_bits(least);
+  const float normal = nn_float_of_bits(code + moved + (code < 0x7c00u << 13 ? 0u : moved));
+  return nn_signed(code < 1u << 23 ? below : normal, h >> 15);
 }
 
 static inline uint16_t nn_f16_of_float(float x) {
